@@ -46,6 +46,7 @@ from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.links import Links, LinkStatus
 from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.notifications import Notifications
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.placement import DropOrder
 from drink_frontend.usecases.settings import (
@@ -260,6 +261,7 @@ class Bench:
         self.journals = Journals(storage, keep_s=0.01)
         self.alarms = Alarms(storage, clock, AlarmSettings())
         self.review = AlarmReview(storage, clock)
+        self.notifications = Notifications(storage, clock)
         self.events = Events(storage, clock, EventSettings())
         self.counting = Counting(storage, StatisticsSettings(time_zone="Europe/Berlin"))
         self.statistics = Statistics(storage, clock)

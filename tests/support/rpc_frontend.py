@@ -177,6 +177,7 @@ class Frontend:
             ),
             transfers=bench.transfers,
             alarms=bench.review,
+            notifications=bench.notifications,
             events=bench.events,
             items=bench.items,
             statistics=bench.statistics,

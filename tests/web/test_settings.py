@@ -58,5 +58,5 @@ def test_the_reference_has_every_key() -> None:
         model = section.annotation
         assert model is not None
         for key in model.model_fields:
-            assert f"`{key} = " in page
+            assert f"`{key} = " in page or f"[[{name}.{key}]]" in page
     assert '"port": 8080' in show(load(None))

@@ -3,10 +3,16 @@
 from typing import Any
 
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
+from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import alarm_service_pb2 as pb
 from drink_frontend.domain.alarms import AlarmKind
+from drink_frontend.domain.entities import Proof
+from drink_frontend.domain.tokens import Scope
 from tests.support.rpc_frontend import ROOT, Frontend
+
+LEASE = pb.SettleNotificationsRequest.Lease
 
 
 @pytest.fixture
@@ -159,3 +165,70 @@ async def test_a_wrong_reason_is_refused(alarms: Frontend, reason: str) -> None:
     refusal = await alarms.refused(request, ROOT)
     assert refusal.facts == {"field": "reason"}
     assert await listed(alarms, kinds=["LINK_FLOODED"]) == [flooded]
+
+
+async def test_notifications_are_leased_and_settled(alarms: Frontend) -> None:
+    request = pb.LeaseNotificationsRequest(channel="mail", digest_day="2026-11-29")
+    answer = await alarms.call(request, ROOT)
+    assert [each.news for each in answer.notifications] == [pb.Notification.NEWS_OPENED] * 3 + [
+        pb.Notification.NEWS_DIGEST
+    ]
+    assert [each.alarm.kind for each in answer.notifications][:1] == ["DROP_UNKNOWN"]
+    assert answer.notifications[3].digest_day == "2026-11-29"
+    assert len(answer.open_alarms) == 3
+    assert not (await alarms.call(request, ROOT)).notifications
+
+    leases = [
+        pb.SettleNotificationsRequest.Lease(name=each.name, lease=each.lease)
+        for each in answer.notifications
+    ]
+    settle = pb.SettleNotificationsRequest(channel="mail", leases=leases)
+    assert not (await alarms.call(settle, ROOT)).stale
+    assert len((await alarms.call(settle, ROOT)).stale) == 4
+
+
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("channel", ""),
+        ("channel", "Mail"),
+        ("channel", "x" * 41),
+        ("channel", "a\nb"),
+        ("max_count", -1),
+        ("max_count", 1_001),
+        ("severities", [9]),
+        ("digest_day", "../x"),
+    ],
+)
+async def test_a_wrong_lease_is_refused(alarms: Frontend, field: str, wrong: Any) -> None:
+    request = pb.LeaseNotificationsRequest(**{"channel": "mail", field: wrong})
+    refusal = await alarms.refused(request, ROOT)
+    assert (refusal.reason, refusal.facts["field"]) == ("FIELD_INVALID", field)
+
+
+async def test_wrong_durations_and_settlements_are_refused(alarms: Frontend) -> None:
+    for request in (
+        pb.LeaseNotificationsRequest(channel="mail", lease_duration=Duration(seconds=601)),
+        pb.LeaseNotificationsRequest(channel="mail", lease_duration=Duration(nanos=5)),
+        pb.LeaseNotificationsRequest(channel="mail", minimum_age=Duration(seconds=-1)),
+        pb.SettleNotificationsRequest(channel="mail"),
+        pb.SettleNotificationsRequest(channel="mail", leases=[LEASE(name="notifications/x")]),
+        pb.SettleNotificationsRequest(channel="", leases=[LEASE(name="notifications/1")]),
+    ):
+        assert (await alarms.refused(request, ROOT)).reason == "FIELD_INVALID"
+
+
+async def test_a_token_for_notifications_may_do_nothing_else(alarms: Frontend) -> None:
+    bench = alarms.bench
+    root = await bench.account("root")
+    secret, until_ms = await bench.accounts.tokens.issue(root, Proof.PASSWORD, scope=Scope.NOTIFY)
+    assert until_ms - bench.clock.now_ms() == 63_072_000_000
+    notifier = (("authorization", f"Bearer {secret}"),)
+    lease = pb.LeaseNotificationsRequest(channel="mail")
+    assert (await alarms.call(lease, notifier)).notifications
+    for request in (pb.ListAlarmsRequest(), accounts.GetAccountRequest()):
+        assert (await alarms.refused(request, notifier)).reason == "TOKEN_SCOPE"
+    ann = await bench.account("ann")
+    secret, _ = await bench.accounts.tokens.issue(ann, Proof.PASSWORD, scope=Scope.NOTIFY)
+    member = (("authorization", f"Bearer {secret}"),)
+    assert (await alarms.refused(lease, member)).reason == "ADMIN_REQUIRED"

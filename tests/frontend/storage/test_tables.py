@@ -33,6 +33,7 @@ from tests.support.databases import fresh_sqlite
 from tests.support.guards import guards
 from tests.support.ids import ALICE, BOB, id_of
 from tests.support.kiosk_breaks import KIOSK_BREAKS, NOBODY, insert
+from tests.support.notification_breaks import NOTIFICATION_BREAKS, furnish_notifications
 from tests.support.postgres import fresh_postgres
 from tests.support.temperature_breaks import TEMPERATURES
 
@@ -56,6 +57,7 @@ def furnish(connection: DatabaseConnection) -> None:
     tx.preferences.keep(ALICE, Preferences())
     tx.identities.add(Identity("s", "uuid", ALICE, "alice", 0))
     tx.upkeep.keep(Done(Task.BACKUP, 1))
+    furnish_notifications(tx)
     tx.provider_logins.add(ProviderLogin("a", "i", "s", None, None, 1), 0)
     kiosk = tx.kiosks.add(Kiosk("d", None, 0, 1), "code")
     tx.kiosks.pair(kiosk.sequence, "kiosk token", 0)
@@ -260,6 +262,7 @@ BREAKS: dict[str, str | tuple[str, str]] = {
     "cards_kind": insert("cards", **CARD | {"kind": "RING"}),
     "cards_length": insert("cards", **CARD | {"length": 0}),
     **KIOSK_BREAKS,
+    **NOTIFICATION_BREAKS,
     "identities_key": insert("identities", **IDENTITY | {"subject": "uuid"}),
     "identities_account_exists": insert("identities", **IDENTITY | {"account": NOBODY}),
     "identities_admin": insert("identities", **IDENTITY | {"admin": 2}),

@@ -36,6 +36,10 @@ class _TokenScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TokenScope
     """
     TOKEN_SCOPE_READ: _TokenScope.ValueType  # 3
     """All that changes nothing, and Logout."""
+    TOKEN_SCOPE_NOTIFY: _TokenScope.ValueType  # 4
+    """Of an administrator's account: LeaseNotifications and SettleNotifications,
+    and Logout. It is good for longer than others.
+    """
 
 class TokenScope(_TokenScope, metaclass=_TokenScopeEnumTypeWrapper):
     """What a bearer token may be used for."""
@@ -50,6 +54,10 @@ machines, and Logout. Never the rights of an administrator.
 """
 TOKEN_SCOPE_READ: TokenScope.ValueType  # 3
 """All that changes nothing, and Logout."""
+TOKEN_SCOPE_NOTIFY: TokenScope.ValueType  # 4
+"""Of an administrator's account: LeaseNotifications and SettleNotifications,
+and Logout. It is good for longer than others.
+"""
 Global___TokenScope: _TypeAlias = TokenScope  # noqa: Y015
 
 @_typing.final

@@ -22,35 +22,50 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64rink/v1/alarm_service.proto\x12\x08\x64rink.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x06\n\x05\x41larm\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x12\x18\n\x07machine\x18\x04 \x01(\tR\x07machine\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x15.drink.v1.Alarm.StateR\x05state\x12\x14\n\x05\x63ount\x18\x06 \x01(\x03R\x05\x63ount\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tlast_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08lastTime\x12-\n\x05\x66\x61\x63ts\x18\t \x01(\x0b\x32\x17.google.protobuf.StructR\x05\x66\x61\x63ts\x12\'\n\x0f\x61\x63knowledged_by\x18\n \x01(\tR\x0e\x61\x63knowledgedBy\x12\x45\n\x10\x61\x63knowledge_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0f\x61\x63knowledgeTime\x12\x1b\n\tclosed_by\x18\x0c \x01(\tR\x08\x63losedBy\x12\x39\n\nclose_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcloseTime\x12\x34\n\x08severity\x18\x0e \x01(\x0e\x32\x18.drink.v1.Alarm.SeverityR\x08severity\"X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x16\n\x12STATE_ACKNOWLEDGED\x10\x02\x12\x10\n\x0cSTATE_CLOSED\x10\x03\"d\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_INFO\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x15\n\x11SEVERITY_CRITICAL\x10\x03\"\xae\x01\n\x11ListAlarmsRequest\x12-\n\x06states\x18\x01 \x03(\x0e\x32\x15.drink.v1.Alarm.StateR\x06states\x12\x14\n\x05kinds\x18\x02 \x03(\tR\x05kinds\x12\x18\n\x07machine\x18\x03 \x01(\tR\x07machine\x12\x1b\n\tpage_size\x18\x04 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x05 \x01(\tR\tpageToken\"e\n\x12ListAlarmsResponse\x12\'\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x0f.drink.v1.AlarmR\x06\x61larms\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"-\n\x17\x41\x63knowledgeAlarmRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"A\n\x18\x41\x63knowledgeAlarmResponse\x12%\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x0f.drink.v1.AlarmR\x05\x61larm\"?\n\x11\x43loseAlarmRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\";\n\x12\x43loseAlarmResponse\x12%\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x0f.drink.v1.AlarmR\x05\x61larm2\xfb\x01\n\x0c\x41larmService\x12G\n\nListAlarms\x12\x1b.drink.v1.ListAlarmsRequest\x1a\x1c.drink.v1.ListAlarmsResponse\x12Y\n\x10\x41\x63knowledgeAlarm\x12!.drink.v1.AcknowledgeAlarmRequest\x1a\".drink.v1.AcknowledgeAlarmResponse\x12G\n\nCloseAlarm\x12\x1b.drink.v1.CloseAlarmRequest\x1a\x1c.drink.v1.CloseAlarmResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x64rink/v1/alarm_service.proto\x12\x08\x64rink.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x89\x06\n\x05\x41larm\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n\x04kind\x18\x02 \x01(\tR\x04kind\x12\x18\n\x07subject\x18\x03 \x01(\tR\x07subject\x12\x18\n\x07machine\x18\x04 \x01(\tR\x07machine\x12+\n\x05state\x18\x05 \x01(\x0e\x32\x15.drink.v1.Alarm.StateR\x05state\x12\x14\n\x05\x63ount\x18\x06 \x01(\x03R\x05\x63ount\x12;\n\x0b\x63reate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x37\n\tlast_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x08lastTime\x12-\n\x05\x66\x61\x63ts\x18\t \x01(\x0b\x32\x17.google.protobuf.StructR\x05\x66\x61\x63ts\x12\'\n\x0f\x61\x63knowledged_by\x18\n \x01(\tR\x0e\x61\x63knowledgedBy\x12\x45\n\x10\x61\x63knowledge_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.TimestampR\x0f\x61\x63knowledgeTime\x12\x1b\n\tclosed_by\x18\x0c \x01(\tR\x08\x63losedBy\x12\x39\n\nclose_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.TimestampR\tcloseTime\x12\x34\n\x08severity\x18\x0e \x01(\x0e\x32\x18.drink.v1.Alarm.SeverityR\x08severity\"X\n\x05State\x12\x15\n\x11STATE_UNSPECIFIED\x10\x00\x12\x0e\n\nSTATE_OPEN\x10\x01\x12\x16\n\x12STATE_ACKNOWLEDGED\x10\x02\x12\x10\n\x0cSTATE_CLOSED\x10\x03\"d\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x11\n\rSEVERITY_INFO\x10\x01\x12\x14\n\x10SEVERITY_WARNING\x10\x02\x12\x15\n\x11SEVERITY_CRITICAL\x10\x03\"\xae\x01\n\x11ListAlarmsRequest\x12-\n\x06states\x18\x01 \x03(\x0e\x32\x15.drink.v1.Alarm.StateR\x06states\x12\x14\n\x05kinds\x18\x02 \x03(\tR\x05kinds\x12\x18\n\x07machine\x18\x03 \x01(\tR\x07machine\x12\x1b\n\tpage_size\x18\x04 \x01(\x05R\x08pageSize\x12\x1d\n\npage_token\x18\x05 \x01(\tR\tpageToken\"e\n\x12ListAlarmsResponse\x12\'\n\x06\x61larms\x18\x01 \x03(\x0b\x32\x0f.drink.v1.AlarmR\x06\x61larms\x12&\n\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"-\n\x17\x41\x63knowledgeAlarmRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\"A\n\x18\x41\x63knowledgeAlarmResponse\x12%\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x0f.drink.v1.AlarmR\x05\x61larm\"?\n\x11\x43loseAlarmRequest\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x16\n\x06reason\x18\x02 \x01(\tR\x06reason\";\n\x12\x43loseAlarmResponse\x12%\n\x05\x61larm\x18\x01 \x01(\x0b\x32\x0f.drink.v1.AlarmR\x05\x61larm\"\xbd\x02\n\x0cNotification\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12/\n\x04news\x18\x02 \x01(\x0e\x32\x1b.drink.v1.Notification.NewsR\x04news\x12%\n\x05\x61larm\x18\x03 \x01(\x0b\x32\x0f.drink.v1.AlarmR\x05\x61larm\x12;\n\x0b\x63reate_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampR\ncreateTime\x12\x14\n\x05lease\x18\x05 \x01(\x03R\x05lease\x12\x1d\n\ndigest_day\x18\x06 \x01(\tR\tdigestDay\"O\n\x04News\x12\x14\n\x10NEWS_UNSPECIFIED\x10\x00\x12\x0f\n\x0bNEWS_OPENED\x10\x01\x12\x0f\n\x0bNEWS_CLOSED\x10\x02\x12\x0f\n\x0bNEWS_DIGEST\x10\x03\"\xa9\x02\n\x19LeaseNotificationsRequest\x12\x18\n\x07\x63hannel\x18\x01 \x01(\tR\x07\x63hannel\x12\x1b\n\tmax_count\x18\x02 \x01(\x05R\x08maxCount\x12@\n\x0elease_duration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.DurationR\rleaseDuration\x12\x38\n\nseverities\x18\x04 \x03(\x0e\x32\x18.drink.v1.Alarm.SeverityR\nseverities\x12:\n\x0bminimum_age\x18\x05 \x01(\x0b\x32\x19.google.protobuf.DurationR\nminimumAge\x12\x1d\n\ndigest_day\x18\x06 \x01(\tR\tdigestDay\"\x8c\x01\n\x1aLeaseNotificationsResponse\x12<\n\rnotifications\x18\x01 \x03(\x0b\x32\x16.drink.v1.NotificationR\rnotifications\x12\x30\n\x0bopen_alarms\x18\x02 \x03(\x0b\x32\x0f.drink.v1.AlarmR\nopenAlarms\"\xdd\x01\n\x1aSettleNotificationsRequest\x12\x18\n\x07\x63hannel\x18\x01 \x01(\tR\x07\x63hannel\x12\x42\n\x06leases\x18\x02 \x03(\x0b\x32*.drink.v1.SettleNotificationsRequest.LeaseR\x06leases\x12\x16\n\x06\x66\x61iled\x18\x03 \x01(\x08R\x06\x66\x61iled\x12\x16\n\x06reason\x18\x04 \x01(\tR\x06reason\x1a\x31\n\x05Lease\x12\x12\n\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n\x05lease\x18\x02 \x01(\x03R\x05lease\"3\n\x1bSettleNotificationsResponse\x12\x14\n\x05stale\x18\x01 \x03(\tR\x05stale2\xc0\x03\n\x0c\x41larmService\x12G\n\nListAlarms\x12\x1b.drink.v1.ListAlarmsRequest\x1a\x1c.drink.v1.ListAlarmsResponse\x12Y\n\x10\x41\x63knowledgeAlarm\x12!.drink.v1.AcknowledgeAlarmRequest\x1a\".drink.v1.AcknowledgeAlarmResponse\x12G\n\nCloseAlarm\x12\x1b.drink.v1.CloseAlarmRequest\x1a\x1c.drink.v1.CloseAlarmResponse\x12_\n\x12LeaseNotifications\x12#.drink.v1.LeaseNotificationsRequest\x1a$.drink.v1.LeaseNotificationsResponse\x12\x62\n\x13SettleNotifications\x12$.drink.v1.SettleNotificationsRequest\x1a%.drink.v1.SettleNotificationsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'drink.v1.alarm_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ALARM']._serialized_start=106
-  _globals['_ALARM']._serialized_end=883
-  _globals['_ALARM_STATE']._serialized_start=693
-  _globals['_ALARM_STATE']._serialized_end=781
-  _globals['_ALARM_SEVERITY']._serialized_start=783
-  _globals['_ALARM_SEVERITY']._serialized_end=883
-  _globals['_LISTALARMSREQUEST']._serialized_start=886
-  _globals['_LISTALARMSREQUEST']._serialized_end=1060
-  _globals['_LISTALARMSRESPONSE']._serialized_start=1062
-  _globals['_LISTALARMSRESPONSE']._serialized_end=1163
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=1165
-  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=1210
-  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_start=1212
-  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_end=1277
-  _globals['_CLOSEALARMREQUEST']._serialized_start=1279
-  _globals['_CLOSEALARMREQUEST']._serialized_end=1342
-  _globals['_CLOSEALARMRESPONSE']._serialized_start=1344
-  _globals['_CLOSEALARMRESPONSE']._serialized_end=1403
-  _globals['_ALARMSERVICE']._serialized_start=1406
-  _globals['_ALARMSERVICE']._serialized_end=1657
+  _globals['_ALARM']._serialized_start=138
+  _globals['_ALARM']._serialized_end=915
+  _globals['_ALARM_STATE']._serialized_start=725
+  _globals['_ALARM_STATE']._serialized_end=813
+  _globals['_ALARM_SEVERITY']._serialized_start=815
+  _globals['_ALARM_SEVERITY']._serialized_end=915
+  _globals['_LISTALARMSREQUEST']._serialized_start=918
+  _globals['_LISTALARMSREQUEST']._serialized_end=1092
+  _globals['_LISTALARMSRESPONSE']._serialized_start=1094
+  _globals['_LISTALARMSRESPONSE']._serialized_end=1195
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_start=1197
+  _globals['_ACKNOWLEDGEALARMREQUEST']._serialized_end=1242
+  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_start=1244
+  _globals['_ACKNOWLEDGEALARMRESPONSE']._serialized_end=1309
+  _globals['_CLOSEALARMREQUEST']._serialized_start=1311
+  _globals['_CLOSEALARMREQUEST']._serialized_end=1374
+  _globals['_CLOSEALARMRESPONSE']._serialized_start=1376
+  _globals['_CLOSEALARMRESPONSE']._serialized_end=1435
+  _globals['_NOTIFICATION']._serialized_start=1438
+  _globals['_NOTIFICATION']._serialized_end=1755
+  _globals['_NOTIFICATION_NEWS']._serialized_start=1676
+  _globals['_NOTIFICATION_NEWS']._serialized_end=1755
+  _globals['_LEASENOTIFICATIONSREQUEST']._serialized_start=1758
+  _globals['_LEASENOTIFICATIONSREQUEST']._serialized_end=2055
+  _globals['_LEASENOTIFICATIONSRESPONSE']._serialized_start=2058
+  _globals['_LEASENOTIFICATIONSRESPONSE']._serialized_end=2198
+  _globals['_SETTLENOTIFICATIONSREQUEST']._serialized_start=2201
+  _globals['_SETTLENOTIFICATIONSREQUEST']._serialized_end=2422
+  _globals['_SETTLENOTIFICATIONSREQUEST_LEASE']._serialized_start=2373
+  _globals['_SETTLENOTIFICATIONSREQUEST_LEASE']._serialized_end=2422
+  _globals['_SETTLENOTIFICATIONSRESPONSE']._serialized_start=2424
+  _globals['_SETTLENOTIFICATIONSRESPONSE']._serialized_end=2475
+  _globals['_ALARMSERVICE']._serialized_start=2478
+  _globals['_ALARMSERVICE']._serialized_end=2926
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
@@ -106,13 +107,14 @@ class Alarm(_message.Message):
     that the frontend raises and closes itself: `MACHINE_OFFLINE`,
     `BOARD_DOWN`, `SLOT_LOW`, `SLOT_EMPTY`, `SLOT_DISABLED`, `TOO_WARM`,
     `TOO_COLD`, `AGENT_DISK`, `CERTIFICATE_EXPIRES`, `BOOKS_UNSOUND`,
-    `BACKUP_OLD`, `DIRECTORY_AWAY`, `DIRECTORY_SHRUNK`; or one of a newer
-    frontend.
+    `BACKUP_OLD`, `CHANNEL_FAILED`, `DIRECTORY_AWAY`, `DIRECTORY_SHRUNK`; or
+    one of a newer frontend.
     """
     subject: _builtins.str
-    """To which drop, machine, slot, kiosk or frontend it happened:
+    """To which drop, machine, slot, kiosk, frontend or channel it happened:
     `drops/{drop}`, `machines/{machine}`, `machines/{machine}/slots/{slot}`,
-    `kiosks/{kiosk}` or `frontends/{frontend}`; `house` if it is none of these.
+    `kiosks/{kiosk}`, `frontends/{frontend}` or `channels/{channel}`; `house`
+    if it is none of these.
     """
     machine: _builtins.str
     """That machine, or the machine of that drop, slot or kiosk:
@@ -343,3 +345,249 @@ class CloseAlarmResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CloseAlarmResponse: _TypeAlias = CloseAlarmResponse  # noqa: Y015
+
+@_typing.final
+class Notification(_message.Message):
+    """Something that a channel has to tell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    class _News:
+        ValueType = _typing.NewType("ValueType", _builtins.int)
+        V: _TypeAlias = ValueType  # noqa: Y015
+
+    class _NewsEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[Notification._News.ValueType], _builtins.type):
+        DESCRIPTOR: _descriptor.EnumDescriptor
+        NEWS_UNSPECIFIED: Notification._News.ValueType  # 0
+        """Not used."""
+        NEWS_OPENED: Notification._News.ValueType  # 1
+        """An alarm was opened."""
+        NEWS_CLOSED: Notification._News.ValueType  # 2
+        """An alarm was closed."""
+        NEWS_DIGEST: Notification._News.ValueType  # 3
+        """A day's summary is due."""
+
+    class News(_News, metaclass=_NewsEnumTypeWrapper):
+        """What it tells."""
+
+    NEWS_UNSPECIFIED: Notification.News.ValueType  # 0
+    """Not used."""
+    NEWS_OPENED: Notification.News.ValueType  # 1
+    """An alarm was opened."""
+    NEWS_CLOSED: Notification.News.ValueType  # 2
+    """An alarm was closed."""
+    NEWS_DIGEST: Notification.News.ValueType  # 3
+    """A day's summary is due."""
+
+    NAME_FIELD_NUMBER: _builtins.int
+    NEWS_FIELD_NUMBER: _builtins.int
+    ALARM_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    LEASE_FIELD_NUMBER: _builtins.int
+    DIGEST_DAY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name: `notifications/{notification}`, a number."""
+    news: Global___Notification.News.ValueType
+    """What it tells."""
+    lease: _builtins.int
+    """Number of the lease, for SettleNotifications."""
+    digest_day: _builtins.str
+    """Of a digest: its day, as the request had it."""
+    @_builtins.property
+    def alarm(self) -> Global___Alarm:
+        """The alarm as it is now; unset for a digest."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """When it happened."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        news: Global___Notification.News.ValueType = ...,
+        alarm: Global___Alarm | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        lease: _builtins.int = ...,
+        digest_day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "create_time", b"create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alarm", b"alarm", "create_time", b"create_time", "digest_day", b"digest_day", "lease", b"lease", "name", b"name", "news", b"news"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Notification: _TypeAlias = Notification  # noqa: Y015
+
+@_typing.final
+class LeaseNotificationsRequest(_message.Message):
+    """Asks for what a channel has to tell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    MAX_COUNT_FIELD_NUMBER: _builtins.int
+    LEASE_DURATION_FIELD_NUMBER: _builtins.int
+    SEVERITIES_FIELD_NUMBER: _builtins.int
+    MINIMUM_AGE_FIELD_NUMBER: _builtins.int
+    DIGEST_DAY_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Required. Name of the channel: lower-case letters, digits and hyphens, 40 at
+    most. Of 20 channels the one that has not asked for the longest time is
+    forgotten for a new one, which is told of the alarms that are open.
+    """
+    max_count: _builtins.int
+    """Notifications at once: 100 if it is not set, 1,000 at most."""
+    digest_day: _builtins.str
+    """A day whose digest is due for the channel, such as `2026-11-29`: 40 letters,
+    digits and hyphens at most. It is added once.
+    """
+    @_builtins.property
+    def lease_duration(self) -> _duration_pb2.Duration:
+        """How long the leases last: a minute if it is not set, 1 s to 10 minutes."""
+
+    @_builtins.property
+    def severities(self) -> _containers.RepeatedScalarFieldContainer[Global___Alarm.Severity.ValueType]:
+        """Of alarms of these severities, and digests; empty for all."""
+
+    @_builtins.property
+    def minimum_age(self) -> _duration_pb2.Duration:
+        """Nothing is leased until the oldest is as old as that, an hour at most, so
+        that what happens together is told together.
+        """
+
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        max_count: _builtins.int = ...,
+        lease_duration: _duration_pb2.Duration | None = ...,
+        severities: _abc.Iterable[Global___Alarm.Severity.ValueType] | None = ...,
+        minimum_age: _duration_pb2.Duration | None = ...,
+        digest_day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["lease_duration", b"lease_duration", "minimum_age", b"minimum_age"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "digest_day", b"digest_day", "lease_duration", b"lease_duration", "max_count", b"max_count", "minimum_age", b"minimum_age", "severities", b"severities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseNotificationsRequest: _TypeAlias = LeaseNotificationsRequest  # noqa: Y015
+
+@_typing.final
+class LeaseNotificationsResponse(_message.Message):
+    """What was leased."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NOTIFICATIONS_FIELD_NUMBER: _builtins.int
+    OPEN_ALARMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def notifications(self) -> _containers.RepeatedCompositeFieldContainer[Global___Notification]:
+        """The oldest first."""
+
+    @_builtins.property
+    def open_alarms(self) -> _containers.RepeatedCompositeFieldContainer[Global___Alarm]:
+        """With a digest: the alarms that are not closed, the newest first, 200 at
+        most.
+        """
+
+    def __init__(
+        self,
+        *,
+        notifications: _abc.Iterable[Global___Notification] | None = ...,
+        open_alarms: _abc.Iterable[Global___Alarm] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notifications", b"notifications", "open_alarms", b"open_alarms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LeaseNotificationsResponse: _TypeAlias = LeaseNotificationsResponse  # noqa: Y015
+
+@_typing.final
+class SettleNotificationsRequest(_message.Message):
+    """Says what became of leased notifications."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Lease(_message.Message):
+        """A leased notification."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        NAME_FIELD_NUMBER: _builtins.int
+        LEASE_FIELD_NUMBER: _builtins.int
+        name: _builtins.str
+        """Required. `notifications/{notification}`."""
+        lease: _builtins.int
+        """Required. Number of the lease."""
+        def __init__(
+            self,
+            *,
+            name: _builtins.str = ...,
+            lease: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["lease", b"lease", "name", b"name"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    LEASES_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    channel: _builtins.str
+    """Required. The channel."""
+    failed: _builtins.bool
+    """Whether the channel has failed; then they can be leased again at once."""
+    reason: _builtins.str
+    """How it failed, in words without secrets: at most 200 characters."""
+    @_builtins.property
+    def leases(self) -> _containers.RepeatedCompositeFieldContainer[Global___SettleNotificationsRequest.Lease]:
+        """Required. 1,000 at most."""
+
+    def __init__(
+        self,
+        *,
+        channel: _builtins.str = ...,
+        leases: _abc.Iterable[Global___SettleNotificationsRequest.Lease] | None = ...,
+        failed: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["channel", b"channel", "failed", b"failed", "leases", b"leases", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleNotificationsRequest: _TypeAlias = SettleNotificationsRequest  # noqa: Y015
+
+@_typing.final
+class SettleNotificationsResponse(_message.Message):
+    """What was not settled."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STALE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def stale(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of notifications that were leased again meanwhile, or are no longer
+        there.
+        """
+
+    def __init__(
+        self,
+        *,
+        stale: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["stale", b"stale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleNotificationsResponse: _TypeAlias = SettleNotificationsResponse  # noqa: Y015

@@ -51,6 +51,16 @@ class AlarmServiceStub:
                 request_serializer=drink_dot_v1_dot_alarm__service__pb2.CloseAlarmRequest.SerializeToString,
                 response_deserializer=drink_dot_v1_dot_alarm__service__pb2.CloseAlarmResponse.FromString,
                 _registered_method=True)
+        self.LeaseNotifications = channel.unary_unary(
+                '/drink.v1.AlarmService/LeaseNotifications',
+                request_serializer=drink_dot_v1_dot_alarm__service__pb2.LeaseNotificationsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_alarm__service__pb2.LeaseNotificationsResponse.FromString,
+                _registered_method=True)
+        self.SettleNotifications = channel.unary_unary(
+                '/drink.v1.AlarmService/SettleNotifications',
+                request_serializer=drink_dot_v1_dot_alarm__service__pb2.SettleNotificationsRequest.SerializeToString,
+                response_deserializer=drink_dot_v1_dot_alarm__service__pb2.SettleNotificationsResponse.FromString,
+                _registered_method=True)
 
 
 class AlarmServiceServicer:
@@ -82,6 +92,25 @@ class AlarmServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def LeaseNotifications(self, request, context):
+        """Leases what has to be told about alarms, for a program that tells people:
+        each opening and each closing of an alarm, once for each channel. What is
+        not settled until its lease ends can be leased again, so that all is told
+        at least once. A token of the scope TOKEN_SCOPE_NOTIFY is enough.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SettleNotifications(self, request, context):
+        """Says that leased notifications were told, or that their channel failed.
+        Several failures raise the alarm `CHANNEL_FAILED`, which other channels
+        tell.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_AlarmServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -99,6 +128,16 @@ def add_AlarmServiceServicer_to_server(servicer, server):
                     servicer.CloseAlarm,
                     request_deserializer=drink_dot_v1_dot_alarm__service__pb2.CloseAlarmRequest.FromString,
                     response_serializer=drink_dot_v1_dot_alarm__service__pb2.CloseAlarmResponse.SerializeToString,
+            ),
+            'LeaseNotifications': grpc.unary_unary_rpc_method_handler(
+                    servicer.LeaseNotifications,
+                    request_deserializer=drink_dot_v1_dot_alarm__service__pb2.LeaseNotificationsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_alarm__service__pb2.LeaseNotificationsResponse.SerializeToString,
+            ),
+            'SettleNotifications': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleNotifications,
+                    request_deserializer=drink_dot_v1_dot_alarm__service__pb2.SettleNotificationsRequest.FromString,
+                    response_serializer=drink_dot_v1_dot_alarm__service__pb2.SettleNotificationsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -184,6 +223,60 @@ class AlarmService:
             '/drink.v1.AlarmService/CloseAlarm',
             drink_dot_v1_dot_alarm__service__pb2.CloseAlarmRequest.SerializeToString,
             drink_dot_v1_dot_alarm__service__pb2.CloseAlarmResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def LeaseNotifications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AlarmService/LeaseNotifications',
+            drink_dot_v1_dot_alarm__service__pb2.LeaseNotificationsRequest.SerializeToString,
+            drink_dot_v1_dot_alarm__service__pb2.LeaseNotificationsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleNotifications(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/drink.v1.AlarmService/SettleNotifications',
+            drink_dot_v1_dot_alarm__service__pb2.SettleNotificationsRequest.SerializeToString,
+            drink_dot_v1_dot_alarm__service__pb2.SettleNotificationsResponse.FromString,
             options,
             channel_credentials,
             insecure,

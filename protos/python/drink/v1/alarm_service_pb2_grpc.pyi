@@ -46,6 +46,17 @@ class AlarmServiceStub:
     happens again opens another alarm. An alarm about a drop in the state
     UNKNOWN is closed by DropService.ResolveDrop or by evidence instead.
     """
+    LeaseNotifications: _grpc.UnaryUnaryMultiCallable[_alarm_service_pb2.LeaseNotificationsRequest, _alarm_service_pb2.LeaseNotificationsResponse]
+    """Leases what has to be told about alarms, for a program that tells people:
+    each opening and each closing of an alarm, once for each channel. What is
+    not settled until its lease ends can be leased again, so that all is told
+    at least once. A token of the scope TOKEN_SCOPE_NOTIFY is enough.
+    """
+    SettleNotifications: _grpc.UnaryUnaryMultiCallable[_alarm_service_pb2.SettleNotificationsRequest, _alarm_service_pb2.SettleNotificationsResponse]
+    """Says that leased notifications were told, or that their channel failed.
+    Several failures raise the alarm `CHANNEL_FAILED`, which other channels
+    tell.
+    """
 
 @_typing.type_check_only
 class AlarmServiceAsyncStub(AlarmServiceStub):
@@ -64,6 +75,17 @@ class AlarmServiceAsyncStub(AlarmServiceStub):
     """Closes an alarm whose cause is gone; a second time changes nothing. What
     happens again opens another alarm. An alarm about a drop in the state
     UNKNOWN is closed by DropService.ResolveDrop or by evidence instead.
+    """
+    LeaseNotifications: _aio.UnaryUnaryMultiCallable[_alarm_service_pb2.LeaseNotificationsRequest, _alarm_service_pb2.LeaseNotificationsResponse]  # type: ignore[assignment]
+    """Leases what has to be told about alarms, for a program that tells people:
+    each opening and each closing of an alarm, once for each channel. What is
+    not settled until its lease ends can be leased again, so that all is told
+    at least once. A token of the scope TOKEN_SCOPE_NOTIFY is enough.
+    """
+    SettleNotifications: _aio.UnaryUnaryMultiCallable[_alarm_service_pb2.SettleNotificationsRequest, _alarm_service_pb2.SettleNotificationsResponse]  # type: ignore[assignment]
+    """Says that leased notifications were told, or that their channel failed.
+    Several failures raise the alarm `CHANNEL_FAILED`, which other channels
+    tell.
     """
 
 class AlarmServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -98,6 +120,29 @@ class AlarmServiceServicer(metaclass=_abc_1.ABCMeta):
         """Closes an alarm whose cause is gone; a second time changes nothing. What
         happens again opens another alarm. An alarm about a drop in the state
         UNKNOWN is closed by DropService.ResolveDrop or by evidence instead.
+        """
+
+    @_abc_1.abstractmethod
+    def LeaseNotifications(
+        self,
+        request: _alarm_service_pb2.LeaseNotificationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alarm_service_pb2.LeaseNotificationsResponse, _abc.Awaitable[_alarm_service_pb2.LeaseNotificationsResponse]]:
+        """Leases what has to be told about alarms, for a program that tells people:
+        each opening and each closing of an alarm, once for each channel. What is
+        not settled until its lease ends can be leased again, so that all is told
+        at least once. A token of the scope TOKEN_SCOPE_NOTIFY is enough.
+        """
+
+    @_abc_1.abstractmethod
+    def SettleNotifications(
+        self,
+        request: _alarm_service_pb2.SettleNotificationsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_alarm_service_pb2.SettleNotificationsResponse, _abc.Awaitable[_alarm_service_pb2.SettleNotificationsResponse]]:
+        """Says that leased notifications were told, or that their channel failed.
+        Several failures raise the alarm `CHANNEL_FAILED`, which other channels
+        tell.
         """
 
 def add_AlarmServiceServicer_to_server(servicer: AlarmServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

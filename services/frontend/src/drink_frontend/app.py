@@ -48,6 +48,7 @@ from drink_frontend.usecases.leavers import Leavers
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.monitoring import Monitor
+from drink_frontend.usecases.notifications import Notifications
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.presence import Presence
 from drink_frontend.usecases.provider_logins import ProviderLogins
@@ -182,6 +183,7 @@ class Frontend:
         """The two edges for buyers, over the same use cases."""
         settings = self._settings
         self._monitor = _monitor(settings, self._storage, clock, self._me, self._open_links)
+        self._notifications = Notifications(self._storage, clock)
         self._events = Events(self._storage, clock, settings.events)
         self._counting = Counting(self._storage, settings.statistics)
         transfers = Transfers(self._storage, clock, randomness, settings.accounts)
@@ -194,6 +196,7 @@ class Frontend:
             provider_logins=self._provider_logins(accounts, clock),
             transfers=transfers,
             alarms=self._review,
+            notifications=self._notifications,
             events=self._events,
             items=Items(self._storage, clock),
             statistics=Statistics(self._storage, clock),

@@ -79,6 +79,34 @@ def serve(context: typer.Context) -> None:
 
 
 @main.command()
+def notify(
+    context: typer.Context,
+    *,
+    trial: Annotated[
+        bool, typer.Option("--test", help="Send one message to every channel, and end.")
+    ] = False,
+) -> None:
+    """Tell people of alarms, by the channels of the settings, until SIGTERM."""
+    from drink_web import logs
+    from drink_web.notify import run
+
+    chosen = _settings(context)
+    logs.set_up(chosen.log)
+    try:
+        if not trial:
+            asyncio.run(run.notify(chosen))
+            return
+        failed = False
+        for name, failure in asyncio.run(run.try_out(chosen)):
+            typer.echo(f"{name}: {failure or 'sent'}")
+            failed |= bool(failure)
+        raise typer.Exit(1 if failed else 0)
+    except ConfigError as error:
+        typer.echo(f"drink-web: {error}", err=True)
+        raise typer.Exit(2) from None
+
+
+@main.command()
 def health(context: typer.Context) -> None:
     """Ask the page of these settings whether it serves; exit code 0 if it does."""
     http = _settings(context).http

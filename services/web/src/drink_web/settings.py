@@ -21,6 +21,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from drink_web.notify_settings import NotifySettings
+
 ENV_PREFIX = "DRINK_WEB_"
 
 
@@ -309,6 +311,8 @@ class Settings(BaseSettings):
     """Lengths of the lists of drops and credits."""
     admin: AdminSettings = Field(default_factory=AdminSettings)
     """Pages of administrators."""
+    notify: NotifySettings = Field(default_factory=NotifySettings)
+    """The notifier, `drink-web notify`, which tells people of alarms."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)
     """Time limits of a stop."""
     log: LogSettings = Field(default_factory=LogSettings)
@@ -381,17 +385,33 @@ def reference() -> str:
         "values are errors. `drink-web config check` prints what is in force.",
     ]
     for name, section in Settings.model_fields.items():
-        model = section.annotation
-        assert isinstance(model, type)
-        assert issubclass(model, BaseModel)
-        lines += ["", f"## [{name}]", "", _sentence(section)]
-        for key, field in model.model_fields.items():
-            default = _toml(field.get_default(call_default_factory=True))
-            lines += ["", f"`{key} = {default}`", "", _sentence(field)]
-            if typing.get_origin(field.annotation) is Literal:
-                choices = ", ".join(f"`{choice}`" for choice in typing.get_args(field.annotation))
-                lines[-1] += f" One of {choices}."
+        lines += _section(f"[{name}]", section)
     return "\n".join(lines) + "\n"
+
+
+def _section(header: str, section: FieldInfo) -> list[str]:
+    """A section's keys, then those of the sections in it."""
+    model = _model(section.annotation)
+    assert model is not None
+    lines, inner = ["", f"## {header}", "", _sentence(section)], []
+    for key, field in model.model_fields.items():
+        if _model(field.annotation) is not None:
+            inner += _section(f"[[{header.strip('[]')}.{key}]]", field)
+            continue
+        default = field.get_default(call_default_factory=True)
+        lines += ["", f"`{key}`" if field.is_required() else f"`{key} = {_toml(default)}`", ""]
+        lines.append(_sentence(field))
+        if typing.get_origin(field.annotation) is Literal:
+            choices = ", ".join(f"`{choice}`" for choice in typing.get_args(field.annotation))
+            lines[-1] += f" One of {choices}."
+    return lines + inner
+
+
+def _model(annotation: object) -> type[BaseModel] | None:
+    """The model that a key's type consists of, if it is a section or several."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_model, typing.get_args(annotation))), None)
 
 
 def _sentence(field: FieldInfo) -> str:

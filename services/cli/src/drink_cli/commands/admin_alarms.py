@@ -59,6 +59,7 @@ NEXT = {
     "AGENT_DISK": "make room on the disk of the machine's computer",
     "CERTIFICATE_EXPIRES": "renew the file",
     "BOOKS_UNSOUND": "run `drink-frontend admin verify`, and keep a backup",
+    "CHANNEL_FAILED": "check the channel's address and password, and the log of the notifier",
     "BACKUP_OLD": "make a backup, and find out why the scheduled one did not run",
     "DIRECTORY_AWAY": "see whether the directory runs, and what the frontend's log says of it",
     "DIRECTORY_SHRUNK": "see who is missing there; if they left, raise `ldap.check_share_max`",

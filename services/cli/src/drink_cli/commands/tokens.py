@@ -37,12 +37,14 @@ class Scope(StrEnum):
     ALL = "all"
     DROP = "drop"
     READ = "read"
+    NOTIFY = "notify"
 
 
 SCOPES = {
     Scope.ALL: pb.TOKEN_SCOPE_ALL,
     Scope.DROP: pb.TOKEN_SCOPE_DROP,
     Scope.READ: pb.TOKEN_SCOPE_READ,
+    Scope.NOTIFY: pb.TOKEN_SCOPE_NOTIFY,
 }
 _WORDS: dict[int, str] = {wire: scope.value for scope, wire in SCOPES.items()}
 

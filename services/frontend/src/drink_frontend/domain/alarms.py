@@ -60,6 +60,8 @@ class AlarmKind(StrEnum):
     DIRECTORY_SHRUNK = "DIRECTORY_SHRUNK"
     """The directory knows far fewer of the linked persons than before, so that nobody's account was
     closed."""
+    CHANNEL_FAILED = "CHANNEL_FAILED"
+    """A channel by which people are told of alarms has failed several times."""
 
 
 class Severity(StrEnum):
@@ -98,6 +100,7 @@ SEVERITIES: Mapping[AlarmKind, Severity] = {
     AlarmKind.BACKUP_OLD: Severity.WARNING,
     AlarmKind.DIRECTORY_AWAY: Severity.WARNING,
     AlarmKind.DIRECTORY_SHRUNK: Severity.WARNING,
+    AlarmKind.CHANNEL_FAILED: Severity.WARNING,
 }
 """The severity of each kind."""
 

@@ -22,6 +22,7 @@ class Scope(StrEnum):
     ALL = "ALL"
     DROP = "DROP"
     READ = "READ"
+    NOTIFY = "NOTIFY"
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,6 +61,7 @@ from drink_frontend.usecases.events import Events
 from drink_frontend.usecases.gateways import Gateways
 from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.machines import Machines
+from drink_frontend.usecases.notifications import Notifications
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.provider_logins import ProviderLogins
 from drink_frontend.usecases.statistics import Statistics
@@ -144,6 +145,7 @@ class RpcServer:
         provider_logins: The use cases of logins with OpenID providers.
         transfers: The use cases of credits.
         alarms: The use cases of alarms.
+        notifications: The use cases of those who tell people of them.
         events: The log of events.
         items: The use cases of items.
         statistics: The use cases of statistics.
@@ -174,6 +176,7 @@ class RpcServer:
         provider_logins: ProviderLogins,
         transfers: Transfers,
         alarms: AlarmReview,
+        notifications: Notifications,
         events: Events,
         items: Items,
         statistics: Statistics,
@@ -210,6 +213,7 @@ class RpcServer:
             provider_logins,
             transfers,
             alarms,
+            notifications,
             events,
             items,
             statistics,
@@ -281,7 +285,7 @@ class RpcServer:
             server,
         )
         alarm_service_pb2_grpc.add_AlarmServiceServicer_to_server(
-            AlarmService(use_cases.alarms, self._pages), server
+            AlarmService(use_cases.alarms, use_cases.notifications, self._pages), server
         )
         statistics_service_pb2_grpc.add_StatisticsServiceServicer_to_server(
             StatisticsService(use_cases.statistics, self._pages), server
@@ -438,6 +442,7 @@ class _UseCases:
     provider_logins: ProviderLogins
     transfers: Transfers
     alarms: AlarmReview
+    notifications: Notifications
     events: Events
     items: Items
     statistics: Statistics

@@ -7,6 +7,8 @@ from sqlalchemy.sql.elements import BindParameter
 
 from drink_frontend.domain.alarms import Alarm, AlarmKind, AlarmState
 from drink_frontend.domain.events import EventKind, EventNotes
+from drink_frontend.domain.notifications import News, Notification
+from drink_frontend.storage import notifications
 from drink_frontend.storage.mappings import shown_name
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
@@ -106,8 +108,9 @@ class AlarmTable:
         """
         parameters = _STORED.parameters(alarm)
         repeated = parameters if counts else {**parameters, "count": 0}
-        if not self._change(_REPEAT, **repeated):
-            self._change(_ADD, **parameters)
+        if self._change(_REPEAT, **repeated) is None:
+            opened = self._change(_ADD, **parameters)
+            self._tell(News.OPENED, opened, alarm.opened_ms)
 
     def get(self, sequence: int) -> Alarm | None:
         """One alarm."""
@@ -123,11 +126,13 @@ class AlarmTable:
 
     def close(self, sequence: int, by: str, now_ms: int) -> None:
         """Closes it."""
-        self._change(_CLOSE, sequence=sequence, by=by, now_ms=now_ms)
+        closed = self._change(_CLOSE, sequence=sequence, by=by, now_ms=now_ms)
+        self._tell(News.CLOSED, closed, now_ms)
 
     def close_open(self, kind: AlarmKind, subject: str, by: str, now_ms: int) -> None:
         """Closes the alarm of that kind and subject, if one is open."""
-        self._change(_CLOSE_OPEN, kind=kind.value, subject=subject, by=by, now_ms=now_ms)
+        closed = self._change(_CLOSE_OPEN, kind=kind.value, subject=subject, by=by, now_ms=now_ms)
+        self._tell(News.CLOSED, closed, now_ms)
 
     def list(
         self,
@@ -160,12 +165,18 @@ class AlarmTable:
         found.sort(key=lambda alarm: -alarm.sequence)
         return found[:limit]
 
-    def _change(self, statement: Statement, **parameters: object) -> bool:
-        """Runs a statement that changes one alarm or none; whether it did."""
+    def _change(self, statement: Statement, **parameters: object) -> Alarm | None:
+        """Runs a statement that changes one alarm or none; returns the changed one."""
         changed = _STORED.read_one(self._executor.one(statement, **parameters))
         if changed is not None:
             self._notes.note(EventKind.ALARM, changed)
-        return changed is not None
+        return changed
+
+    def _tell(self, news: News, alarm: Alarm | None, at_ms: int) -> None:
+        """Adds the notification of a change; None: nothing has changed."""
+        if alarm is not None:
+            told = Notification(news, alarm.sequence, at_ms)
+            self._executor.run(notifications.ADD, **notifications.parameters(told))
 
 
 def _statements(states: frozenset[AlarmState]) -> Sequence[Statement]:

@@ -47,7 +47,7 @@ from drink_frontend.storage.columns import (
     text_column,
 )
 
-SCHEMA_REVISION = "0023"
+SCHEMA_REVISION = "0024"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -162,7 +162,7 @@ scoped_tokens = Table(
     column("created_ms"),
     column("used_ms", null=True),
     text_column("scope"),
-    check("scope", f"scope IN {among(Scope.DROP, Scope.READ)}"),
+    check("scope", f"scope IN {among(Scope.DROP, Scope.READ, Scope.NOTIFY)}"),
     Index("scoped_tokens_by_account", "account", "expires_ms"),
     **strict(REMOVABLE),
 )

@@ -22,6 +22,7 @@ from drink_frontend.storage.items import ItemTable
 from drink_frontend.storage.kiosks import KioskTable
 from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
+from drink_frontend.storage.notifications import NotificationTable
 from drink_frontend.storage.preferences import PreferenceTable
 from drink_frontend.storage.provider_logins import ProviderLoginTable
 from drink_frontend.storage.refunds import RefundTable
@@ -65,6 +66,7 @@ class Transaction:
         frontends: The frontends that serve on the database.
         audit: The audit log.
         alarms: Alarms.
+        notifications: What there is to tell of alarms, and who has leased it.
         upkeep: What is done to the database at times.
         events: The log of events, which the writer adds to.
         touched: What the unit of work has changed.
@@ -85,6 +87,7 @@ class Transaction:
         "kiosks",
         "ledger",
         "machines",
+        "notifications",
         "preferences",
         "provider_logins",
         "refunds",
@@ -118,6 +121,7 @@ class Transaction:
         self.frontends = FrontendTable(executor)
         self.alarms = AlarmTable(executor, self.touched.notes)
         self.audit = AuditTable(rows, self.alarms, self.touched.notes)
+        self.notifications = NotificationTable(executor)
         self.upkeep = UpkeepTable(executor)
         self.events = EventTable(rows)
 

@@ -13,6 +13,7 @@ from sqlalchemy.sql.schema import MetaData
 
 from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.storage import (  # noqa: F401 - they add their tables to the metadata
+    notification_tables,
     picture_tables,
     statistics_tables,
     upkeep_tables,

@@ -92,7 +92,8 @@ class Accounts:
         self.identities = Identities(storage, clock, randomness, card_key)
         self._passwords = PasswordCheck(storage, hasher, self.identities, directory)
         self.preferences = AccountPreferences(storage, clock)
-        self.tokens = Tokens(storage, clock, randomness, settings.token_ttl_s)
+        ttl_s = settings.token_ttl_s, settings.notify_token_ttl_s
+        self.tokens = Tokens(storage, clock, randomness, *ttl_s)
         self._logins = logins = Logins(clock, settings.logins, sleep)
         self.cards = Cards(storage, clock, card_key, logins, settings.kiosks.chip_digits_min)
         self.kiosks = Kiosks(

@@ -44,12 +44,16 @@ from drink_frontend.system.calendar import Calendar
 from drink_frontend.system.certificate_end import certificate_end_ms
 from drink_frontend.usecases.alarms import record_change
 from drink_frontend.usecases.links import Links
+from drink_frontend.usecases.notifications import Notifications
 from drink_frontend.usecases.settings import MonitorSettings
 
 log = structlog.get_logger(__name__)
 
 FRONTEND = "frontend"
 """Who closes these alarms, for people."""
+
+EXPIRY_LOOKS = 60
+"""Looks between two removals of old notifications."""
 
 STEP_LOOKS = 3
 """Most intervals that one look counts; a process that stood still has not seen the others."""
@@ -121,6 +125,8 @@ class Monitor:
         self._settings = settings
         self._me = me
         self._links = links
+        self._looks = 0
+        self._notifications = Notifications(storage, clock)
         self._subject = frontend_subject(me.name)
         self._calendar = Calendar(time_zone)
         self._certificates = certificates
@@ -171,6 +177,9 @@ class Monitor:
         if view.leads:
             mine |= {key for key in view.raised if key[0] not in _OWN_KINDS}
             conditions += self._shared(view)
+            if self._looks % EXPIRY_LOOKS == 0:
+                await self._notifications.expire()
+            self._looks += 1
         verdict = self._hysteresis.look(conditions, mine, self._clock.monotonic())
         await self._store(verdict, view.raised)
 

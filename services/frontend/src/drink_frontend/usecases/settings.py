@@ -354,6 +354,10 @@ class AccountSettings(BaseModel):
     """Seconds that a bearer token is valid; default 2,592,000 (30 days), as long as a phone
     stays logged in without asking."""
 
+    notify_token_ttl_s: int = Field(default=63_072_000, ge=60, le=315_360_000)
+    """The same for a token that may only lease and settle notifications; default 63,072,000 (two
+    years): nobody logs a notifier in again, and one that cannot log in tells nobody of it."""
+
     password_threads: int = Field(default=1, ge=1, le=64)
     """Password hashes computed at a time; default 1. Each takes about 50 ms of up to four cores,
     and 64 MiB of memory, a quarter of what a small container has."""

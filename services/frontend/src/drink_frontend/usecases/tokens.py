@@ -40,13 +40,17 @@ class Tokens:
         clock: Time.
         randomness: New tokens.
         ttl_s: Seconds that a token is valid.
+        notify_ttl_s: Seconds that a token for notifications is valid.
     """
 
-    def __init__(self, storage: Database, clock: Clock, randomness: Randomness, ttl_s: int) -> None:
+    def __init__(
+        self, storage: Database, clock: Clock, randomness: Randomness, ttl_s: int, notify_ttl_s: int
+    ) -> None:
         self._storage = storage
         self._clock = clock
         self._randomness = randomness
         self._ttl_s = ttl_s
+        self._notify_ttl_s = notify_ttl_s
         self._recalled = Cache[str, Bearer](RECALLED_MAX)
         self._marking: dict[str, asyncio.Task[None]] = {}
 
@@ -75,7 +79,8 @@ class Tokens:
             FieldInvalidError: the name is invalid.
         """
         check_text(name, "display_name")
-        lasts_s = self._ttl_s if ttl_s is None else min(ttl_s, self._ttl_s)
+        most_s = self._notify_ttl_s if scope is Scope.NOTIFY else self._ttl_s
+        lasts_s = most_s if ttl_s is None else min(ttl_s, most_s)
         secret, now_ms = self._randomness.token(), self._clock.now_ms()
         token = AccessToken(
             digest=digest(secret),

@@ -1,0 +1,1 @@
+"""`drink-web notify`: tells people of alarms by mail, webhooks and messengers."""
