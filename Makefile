@@ -165,6 +165,7 @@ check-docs: $(VENV_READY)
 	@$(BIN)/drink-frontend config reference | diff --unified docs/configuration.md - \
 		&& $(BIN)/python scripts/agent_reference.py | diff --unified docs/agent-configuration.md - \
 		&& $(BIN)/drink-web config reference | diff --unified docs/web-configuration.md - \
+		&& $(BIN)/python -m scripts.metrics_page | diff --unified docs/metrics.md - \
 		|| { echo "docs/ is not up to date, run \`make docs\`" >&2; exit 1; }
 	$(BIN)/python scripts/proof_tables.py --check
 	$(BIN)/python -m scripts.api_table --check
@@ -201,6 +202,7 @@ docs: $(VENV_READY) ## Write the generated pages of docs/ again
 	$(BIN)/python -m scripts.api_table
 	$(BIN)/python scripts/agent_reference.py > docs/agent-configuration.md
 	$(BIN)/drink-web config reference > docs/web-configuration.md
+	$(BIN)/python -m scripts.metrics_page > docs/metrics.md
 
 .PHONY: pictures
 pictures: $(VENV_READY) ## Draw the pictures of the page and of drink again; needs Chromium and tmux

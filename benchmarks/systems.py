@@ -102,6 +102,7 @@ class Frontend:
             # Eight accounts buy here what thousands do elsewhere.
             "rpc.pace": "account_calls_per_s = 100_000\naccount_calls_burst = 100_000",
             "log": 'format = "json"',
+            "metrics": 'listen = "127.0.0.1:0"',
             "[sessions.listeners]": f'port = 0\ndefault_machine = "{MACHINES[0]}"',
         }
         self._config.write_text(settings_toml(sections, self._settings), encoding="utf-8")

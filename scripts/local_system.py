@@ -106,6 +106,7 @@ class LocalSystem:
         self.plan = plan
         self.rpc_port = plan.rpc_port
         self.session_port = plan.session_port
+        self.metrics_port = plan.metrics_port
         self.link_port = 0
         """Where the agents that start from now on find the frontend; 0 for where it is."""
         self.authority: Path | None = None
@@ -134,6 +135,11 @@ class LocalSystem:
     def _frontend_command(self) -> list[str]:
         command = self._frontend_commands / "drink-frontend"
         return [str(command), f"--config={self.folder / 'frontend.toml'}"]
+
+    @property
+    def _has_metrics(self) -> bool:
+        # Releases up to 0.1.0 have none, and refuse the setting.
+        return self._frontend_commands == BIN
 
     @property
     def _storage(self) -> str:
@@ -184,6 +190,7 @@ class LocalSystem:
         assert not self.frontend.running
         self._frontend_commands = commands
         self.frontend = Process("frontend", [*self._frontend_command, "serve"], self.folder)
+        self._write_settings()
 
     def start(self) -> None:
         """Starts everything and waits until every machine could drop a can."""
@@ -203,6 +210,8 @@ class LocalSystem:
         # The same ports again after a restart, as its agents and clients expect.
         self.rpc_port = serving["rpc_port"]
         self.session_port = serving["session_ports"][0]
+        if self._has_metrics:
+            self.metrics_port = self.frontend.wait_for("metrics_listening")["port"]
         self._write_settings()
 
     def start_web(self) -> None:
@@ -252,8 +261,10 @@ class LocalSystem:
 
     def _write_settings(self) -> None:
         default_machine = self.plan.machines[0].name
+        metrics = {"metrics": f'listen = "127.0.0.1:{self.metrics_port}"'}
         text = settings_toml(
             {
+                **(metrics if self._has_metrics else {}),
                 "storage": self._storage,
                 "rpc": f"port = {self.rpc_port}{self._gateways}",
                 "log": 'format = "json"',

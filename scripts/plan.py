@@ -43,6 +43,7 @@ class Plan:
         users: Its users.
         rpc_port: gRPC port; 0 takes any free one.
         session_port: Session port; 0 takes any free one.
+        metrics_port: Port of the frontend's metrics; 0 takes any free one.
         web_port: Port of the page; 0 takes any free one, None: there is no page.
         motor_s: Seconds that an emulated motor runs.
         response_limit_s: Seconds that an agent waits for its board's answer.
@@ -54,6 +55,7 @@ class Plan:
     users: tuple[UserPlan, ...]
     rpc_port: int = 0
     session_port: int = 0
+    metrics_port: int = 0
     web_port: int | None = None
     motor_s: float = 0.05
     response_limit_s: float = 10

@@ -18,8 +18,8 @@ from scripts.demo.show import Show, say
 from scripts.local_system import LocalSystem
 from scripts.plan import Plan
 
-RPC_PORT, SESSION_PORT, WEB_PORT = 50051, 4242, 8080
-"""Where gRPC, the sessions and the page are by default."""
+RPC_PORT, SESSION_PORT, WEB_PORT, METRICS_PORT = 50051, 4242, 8080, 9464
+"""Where gRPC, the sessions, the page and the frontend's metrics are by default."""
 
 COMMAND_LIMIT_S = 30
 """Seconds that a command may take."""
@@ -40,13 +40,18 @@ def _free(port: int) -> bool:
 
 def _plan(interactive: bool) -> Plan:
     """The demo's system; on its customary ports where a person could use them."""
-    taken = [port for port in (RPC_PORT, SESSION_PORT, WEB_PORT) if not _free(port)]
+    customary = (RPC_PORT, SESSION_PORT, WEB_PORT, METRICS_PORT)
+    taken = [port for port in customary if not _free(port)]
     if not interactive or taken:
         if interactive:
             say(f"Port {' and '.join(map(str, taken))} is in use; taking others.")
         return DEMO
     return dataclasses.replace(
-        DEMO, rpc_port=RPC_PORT, session_port=SESSION_PORT, web_port=WEB_PORT
+        DEMO,
+        rpc_port=RPC_PORT,
+        session_port=SESSION_PORT,
+        web_port=WEB_PORT,
+        metrics_port=METRICS_PORT,
     )
 
 

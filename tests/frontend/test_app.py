@@ -18,12 +18,12 @@ from structlog.testing import capture_logs
 from drink_frontend.app import Frontend, PartEndedError, StorageBrokenError, administration
 from drink_frontend.cli import EXIT_PART_ENDED
 from drink_frontend.config import Settings
+from drink_frontend.metrics.settings import MetricsSettings
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.migrations import migrate
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.workers import ThreadPool
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.randomness import SystemRandomness
@@ -40,6 +40,7 @@ def settings(tmp_path: Path) -> Settings:
     chosen = Settings(
         storage=StorageSettings(path=tmp_path / "drink.db"),
         rpc=RpcSettings(port=free_port()),
+        metrics=MetricsSettings(listen="127.0.0.1:0"),
         sessions=SessionSettings(
             listeners=(ListenerSettings(port=free_port()),), shutdown_command=True
         ),
@@ -151,6 +152,7 @@ async def test_fault_63_health_says_whether_reads_and_writes_go_through(
     settings = Settings(
         storage=role,
         rpc=RpcSettings(port=free_port(), health_interval_s=0.05),
+        metrics=MetricsSettings(listen=""),
         sessions=SessionSettings(listeners=(ListenerSettings(port=free_port()),)),
     )
     async with Database.open(role) as storage, asyncio.timeout(LIMIT_S):
@@ -267,10 +269,8 @@ async def test_fault_64_a_thread_of_the_database_that_fails_ends_the_process(
     def commit_batch(*_: object) -> None:
         raise SystemError("broken")
 
-    hands = storage._writes._pool
-    assert isinstance(hands, ThreadPool)
     async with serving(settings, made(settings, storage)) as running:
-        monkeypatch.setattr(hands._config.executors[0], "_commit_batch", commit_batch)
+        monkeypatch.setattr(storage._writer, "_commit_batch", commit_batch)
         with pytest.raises(StorageBrokenError):
             await running
 

@@ -24,6 +24,7 @@ from drink_agent.journal.file import JournalSettings
 from drink_agent.link.settings import LinkSettings
 from drink_frontend.config import Settings
 from drink_frontend.links.settings import LinkSettings as FrontendLinkSettings
+from drink_frontend.metrics.settings import MetricsSettings
 from drink_frontend.sessions.settings import SessionSettings
 from drink_frontend.usecases.settings import AccountSettings, AlarmSettings, DropSettings
 from tests.simulation import network
@@ -123,6 +124,7 @@ class SimulatedSystem:
                 unexpected_burst=limits.choice([10, 200]),
             ),
             alarms=AlarmSettings(records_burst=limits.choice([1, 200])),
+            metrics=MetricsSettings(listen=""),
         )
 
     def _add_machine(self, name: str) -> None:

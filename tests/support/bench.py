@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 import pytest
 
+from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.cards import CardKey
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import (
@@ -28,6 +29,7 @@ from drink_frontend.domain.entities import (
     Slot,
 )
 from drink_frontend.domain.errors import DrinkError, OutcomeUnknownError
+from drink_frontend.metrics.instruments import Metrics
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.engine import Engine
 from drink_frontend.storage.needs import Needs
@@ -94,6 +96,8 @@ class HandLink:
         self.epoch = status.epoch
         self.reach = status.reach
         self.disk_free = links.free.get(machine)
+        self.agent_version = ""
+        self.stats: AgentStats | None = None
         self._links = links
         self._machine = machine
 
@@ -250,8 +254,14 @@ class Bench:
     """
 
     def __init__(
-        self, storage: ScriptedDatabase, path: Path, clock: FakeClock, prefix: str
+        self,
+        storage: ScriptedDatabase,
+        path: Path,
+        clock: FakeClock,
+        prefix: str,
+        metrics: Metrics | None = None,
     ) -> None:
+        self.metrics = metrics or Metrics()
         self.storage = storage
         self.path = path
         self.clock = clock
@@ -269,7 +279,7 @@ class Bench:
         self.agents = Agents(
             storage, clock, self.journals, self.alarms, FRONTEND, temperatures=self.temperatures
         )
-        self.dispatch = Dispatch(storage, clock, self.journals, self.alarms)
+        self.dispatch = Dispatch(storage, clock, self.journals, self.alarms, self.metrics)
         self.deadlines = CountingDeadlines(storage, self.links, clock, DropSettings())
         self.drops = Drops(
             storage,
@@ -460,8 +470,11 @@ class BenchDatabase:
         self._starts += 1
         # No other process writes, unless a test keeps it from the lock for good.
         settings = StorageSettings(path=self.path, readers=1, busy_timeout_ms=200)
-        async with ScriptedDatabase.open(settings, now_ms=self.clock.now_ms) as storage:
-            yield Bench(storage, self.path, self.clock, prefix=f"S{self._starts}")
+        metrics = Metrics(monotonic=self.clock.monotonic)
+        async with ScriptedDatabase.open(
+            settings, now_ms=self.clock.now_ms, metrics=metrics
+        ) as storage:
+            yield Bench(storage, self.path, self.clock, f"S{self._starts}", metrics)
             assert await storage.verify() == []
 
     def back_up(self) -> Path:

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Reach
 from drink_frontend.domain.errors import (
@@ -15,7 +16,6 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links.messages import (
-    AgentStats,
     BoardStatus,
     Dispense,
     Goodbye,

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from drink.v1 import drop_service_pb2 as pb
 from drink.v1 import machine_link_service_pb2, machine_service_pb2
 from drink_frontend.domain.errors import MachineOfflineError, RateLimitedError
+from drink_frontend.metrics.instruments import Metrics
 from drink_frontend.rpc.authentication import Access
 from drink_frontend.rpc.errors import refusal
 from drink_frontend.rpc.interceptors import REFUSALS_LOGGED, Method, _abort
@@ -92,6 +93,9 @@ class Gone:
     def time_remaining(self) -> None:
         return None
 
+    def code(self) -> int:
+        return 0
+
     def add_done_callback(self, _: object) -> None:
         return None
 
@@ -113,7 +117,8 @@ async def test_a_client_that_is_gone_before_its_answer_is_not_logged_as_a_fault(
     async def fail(call: Any, context: Any) -> None:
         raise error
 
-    method = Method("/drink.v1.MachineService/ListMachines", Access.ANYONE, fail)
+    name = "/drink.v1.MachineService/ListMachines"
+    method = Method(name, Access.ANYONE, fail, Metrics().method(name, timed=True))
     with pytest.raises(asyncio.CancelledError):
         await frontend.server._interceptor.serve(method, None, Gone())  # type: ignore[arg-type]
 

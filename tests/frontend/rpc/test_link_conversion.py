@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from drink.v1 import drop_service_pb2, machine_service_pb2
 from drink.v1 import machine_link_service_pb2 as pb
+from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Result
 from drink_frontend.domain.errors import LinkProtocolError
@@ -132,13 +133,13 @@ def test_counters_of_an_agent() -> None:
         )
     )
     times = (5, 6, 0, 0, 0, 0, 0, 0, 0)
-    assert message == messages.AgentStats(61, 1, 2, 3, 4, times, 7.5, 8, 9, 10, 11)
+    assert message == AgentStats(61, 1, 2, 3, 4, times, 7.5, 8, 9, 10, 11)
 
 
 def test_counters_of_a_newer_agent_are_read_as_far_as_they_are_known() -> None:
     times = pb.AgentStats.MotorTimes(counts=[1] * 20)
-    assert agent_message(stats(motor_times=times)) == messages.AgentStats(motor_times=(1,) * 9)
-    assert agent_message(stats()) == messages.AgentStats()
+    assert agent_message(stats(motor_times=times)) == AgentStats(motor_times=(1,) * 9)
+    assert agent_message(stats()) == AgentStats()
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass, field
 
+from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import DrinkError
 from drink_frontend.usecases.links import Links, LinkStatus
@@ -16,6 +17,8 @@ class RecordedLink:
     reach: Reach = Reach.READY
     ends: list[str] = field(default_factory=list)
     disk_free: float | None = None
+    agent_version: str = ""
+    stats: AgentStats | None = None
 
     def wake(self) -> None:
         self.ends.append("woken")
@@ -31,6 +34,13 @@ class RecordedLink:
 
     def release(self) -> None:
         self.ends.append("released")
+
+
+def test_all_links_are_listed_by_machine() -> None:
+    links = Links()
+    for machine in ("ld", "d"):
+        links.add(machine, RecordedLink(1))
+    assert [machine for machine, _ in links.all()] == ["d", "ld"]
 
 
 def test_a_newer_link_takes_the_place_of_the_older_one() -> None:

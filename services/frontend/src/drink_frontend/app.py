@@ -19,6 +19,8 @@ from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.domain.ports import Clock, Directory, PasswordHasher, Randomness
 from drink_frontend.links.server import LinkServer
+from drink_frontend.metrics.instruments import Metrics
+from drink_frontend.monitoring import Monitoring, Parts
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.server import SessionServer
@@ -27,7 +29,7 @@ from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify_process import verify_beside
 from drink_frontend.system.card_key import read_card_key
 from drink_frontend.system.clock import SystemClock
-from drink_frontend.system.descriptors import raise_file_limit, share_out
+from drink_frontend.system.descriptors import DescriptorBudget, raise_file_limit, share_out
 from drink_frontend.system.directory.ldap import LdapDirectory
 from drink_frontend.system.passwords import Argon2Hasher
 from drink_frontend.system.providers import Providers
@@ -97,6 +99,7 @@ class Frontend:
         directory: A directory that knows passwords too; None if there is none.
         make_server: Makes gRPC's servers; takes the keywords of `grpc.aio.server`.
         accepted: Finds and ends gRPC's connections; None for a server that is not supervised.
+        metrics: What counts; that of `storage`.
     """
 
     def __init__(
@@ -110,14 +113,11 @@ class Frontend:
         directory: Directory | None = None,
         make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
         accepted: AcceptedConnections | None = None,
+        metrics: Metrics | None = None,
     ) -> None:
         self._settings = settings
-        self._descriptors = share_out(
-            raise_file_limit(),
-            reserved=settings.sessions.files_reserved,
-            sessions=settings.sessions.sessions_max,
-            calls=settings.rpc.connections.max,
-        )
+        self._metrics = metrics or Metrics(settings.metrics.machines_max)
+        self._descriptors = _shared_out(settings)
         self._storage = storage
         self._me = me = FrontendInstance(
             id=randomness.id(),
@@ -142,7 +142,7 @@ class Frontend:
         )
         self._permits = Permits(storage, clock)
         self._leavers = _leavers(settings, storage, clock, me, directory)
-        dispatch = Dispatch(storage, clock, self._journals, self._alarms)
+        dispatch = Dispatch(storage, clock, self._journals, self._alarms, self._metrics)
         self._stop = asyncio.Event()
         self._restart = False
         accounts = Accounts(
@@ -159,6 +159,19 @@ class Frontend:
             open_links, self._agents(clock), dispatch, clock, settings.links, cards=cards
         )
         self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server, accepted)
+        self._monitoring = self._watched(accounts, clock)
+
+    def _watched(self, accounts: Accounts, clock: Clock) -> Monitoring:
+        """What measures this frontend."""
+        parts = Parts(
+            self._storage,
+            self._open_links,
+            self._rpc,
+            self._sessions,
+            accounts.kiosks.logins.results,
+            self._settings.certificates,
+        )
+        return Monitoring(self._settings.metrics, self._metrics, parts, clock)
 
     def _agents(self, clock: Clock) -> Agents:
         """What agents report."""
@@ -213,6 +226,7 @@ class Frontend:
             ),
             accepted=accepted,
             make_server=make_server,
+            metrics=self._metrics,
         )
         services = Services(
             accounts=accounts,
@@ -272,6 +286,7 @@ class Frontend:
                 ("events", self._events.run()),
                 ("statistics", self._counting.run()),
                 ("temperatures", self._temperatures.run()),
+                ("metrics", self._monitoring.run()),
                 ("follow others", self._presence.follow_others()),
                 ("storage", self._storage_failure()),
                 (STOP, self._stop.wait()),
@@ -366,6 +381,16 @@ def _leavers(
     return (Leavers(storage, directory, clock, me, interval_s=interval_s, share_max=share_max),)
 
 
+def _shared_out(settings: Settings) -> DescriptorBudget:
+    """How many files each part may have open."""
+    return share_out(
+        raise_file_limit(),
+        reserved=settings.sessions.files_reserved,
+        sessions=settings.sessions.sessions_max,
+        calls=settings.rpc.connections.max,
+    )
+
+
 def _check_ends(ended: Iterable["asyncio.Task[Any]"]) -> None:
     """Fails if a task has ended that must not.
 
@@ -398,7 +423,8 @@ async def serve(settings: Settings) -> bool:
     loop = asyncio.get_running_loop()
     limits = settings.accounts
     clock = SystemClock()
-    async with Database.open(settings.storage, now_ms=clock.now_ms) as storage:
+    metrics = Metrics(settings.metrics.machines_max)
+    async with Database.open(settings.storage, now_ms=clock.now_ms, metrics=metrics) as storage:
         hasher = Argon2Hasher(
             limits.password_threads, limits.password_waiting_max, limits.password_niceness
         )
@@ -411,6 +437,7 @@ async def serve(settings: Settings) -> bool:
             hasher,
             directory=directory,
             accepted=AcceptedConnections(),
+            metrics=metrics,
         )
 
         def on_signal() -> None:

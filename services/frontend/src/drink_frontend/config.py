@@ -20,6 +20,7 @@ from pydantic_settings import (
 )
 
 from drink_frontend.links.settings import LinkSettings
+from drink_frontend.metrics.settings import MetricsSettings
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import SessionSettings
 from drink_frontend.storage.settings import StorageSettings
@@ -125,8 +126,18 @@ class Settings(BaseSettings):
     """Detection of other frontends on the same database."""
     shutdown: ShutdownSettings = Field(default_factory=ShutdownSettings)
     """How the frontend stops."""
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    """The port where Prometheus reads the metrics."""
     log: LogSettings = Field(default_factory=LogSettings)
     """What is logged."""
+
+    @property
+    def certificates(self) -> dict[str, Path]:
+        """Files of the listeners' certificates, by names of the listeners."""
+        files = {"rpc": self.rpc.tls_certificate}
+        for listener in self.sessions.listeners:
+            files[f"session {listener.port}"] = listener.tls_certificate
+        return {name: file for name, file in files.items() if file is not None}
 
     @classmethod
     def settings_customise_sources(

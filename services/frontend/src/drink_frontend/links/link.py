@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import structlog
 
+from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.alarms import AlarmKind
 from drink_frontend.domain.entities import Drop, Reach, Result
 from drink_frontend.domain.errors import (
@@ -20,7 +21,6 @@ from drink_frontend.domain.ports import Clock
 from drink_frontend.links.machine import MachineState
 from drink_frontend.links.messages import (
     AgentMessage,
-    AgentStats,
     BoardStatus,
     CardRead,
     Dispense,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.entities import Result
 from drink_frontend.domain.stock import Sensor
 
@@ -49,30 +50,6 @@ class Heartbeat:
 
     sequence: int
     journal_sequence: int = 0
-
-
-MOTOR_TIMES_S = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0)
-"""Limits of `AgentStats.motor_times` in seconds; the protocol sets them."""
-
-
-@dataclass(frozen=True, slots=True)
-class AgentStats:
-    """Counters and sizes of the agent; what counts is counted from its start."""
-
-    uptime_s: int = 0
-    links_lost: int = 0
-    board_losses: int = 0
-    board_connects: int = 0
-    board_timeouts: int = 0
-    motor_times: tuple[int, ...] = (0,) * (len(MOTOR_TIMES_S) + 1)
-    """Answered commands by their time: one number for each of `MOTOR_TIMES_S`, and the rest."""
-    motor_seconds: float = 0.0
-    """Sum of these times."""
-    journal_bytes: int = 0
-    disk_free_bytes: int = 0
-    disk_bytes: int = 0
-    memory_bytes: int = 0
-    """0 if the agent does not know it."""
 
 
 class GoodbyeReason(StrEnum):

@@ -49,6 +49,11 @@ class Health(health_pb2_grpc.HealthServicer):
         self._shut_down = False
         self._changed = asyncio.Event()
 
+    @property
+    def serving(self) -> bool:
+        """Whether calls can be served."""
+        return self._serving
+
     def set(self, serving: bool) -> None:
         """Sets whether calls can be served; after `shut_down` it stays False."""
         serving = serving and not self._shut_down

@@ -18,6 +18,7 @@ whatever the request contains.
 from __future__ import annotations  # grpc.RpcMethodHandler is generic in its type stubs only
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
@@ -30,6 +31,7 @@ from drink_frontend.domain.errors import DrinkError, RateLimitedError, TokenInva
 from drink_frontend.domain.origin import place
 from drink_frontend.domain.ports import Randomness
 from drink_frontend.loglines.filter import LogRateLimiter
+from drink_frontend.metrics.instruments import MethodMetrics, Metrics
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.authentication import Access, Authentication, access_of, bearer_token
 from drink_frontend.rpc.call_rates import CallRates
@@ -56,6 +58,8 @@ CHECK = "/grpc.health.v1.Health/Check"
 UNKNOWN_METHOD = "/unknown/Unknown"
 """Name under which all methods that do not exist are logged and limited."""
 
+_CODES = {code.value[0]: code.name for code in grpc.StatusCode if code is not grpc.StatusCode.OK}
+
 _LINKS = "/drink.v1.MachineLinkService/"
 
 
@@ -67,11 +71,13 @@ class Method:
         name: `/package.Service/Method`.
         access: Who may call it.
         run: Runs it on messages in bytes.
+        metrics: Counts its calls.
     """
 
     name: str
     access: Access
     run: Implementation
+    metrics: MethodMetrics
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,12 +89,14 @@ class CallLimits:
         rates: Limits calls per second.
         connections: Limits connections, which calls keep in use.
         responses: Limits responses that have not left yet.
+        metrics: Counts calls that have ended.
     """
 
     admission: Admission
     rates: CallRates
     connections: ConnectionLimits
     responses: ResponseLimits
+    metrics: Metrics
 
 
 class Interceptor(grpc.aio.ServerInterceptor):
@@ -118,7 +126,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
         self._refusals = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
-        unknown = Method(UNKNOWN_METHOD, Access.ANYONE, _refuse_unknown)
+        counted = limits.metrics.method("unknown", timed=True)
+        unknown = Method(UNKNOWN_METHOD, Access.ANYONE, _refuse_unknown, counted)
         self._unknown = self._handler(unknown, response_streaming=False)
 
     async def intercept_service(
@@ -135,7 +144,10 @@ class Interceptor(grpc.aio.ServerInterceptor):
             inner = await continuation(handler_call_details)
             if inner is None:
                 return self._unknown
-            method = Method(name, access_of(name), self._messages.implementation(name, inner))
+            timed = not (inner.request_streaming or inner.response_streaming)
+            run = self._messages.implementation(name, inner)
+            counted = self._limits.metrics.method(name, timed=timed)
+            method = Method(name, access_of(name), run, counted)
             handler = self._handler(method, response_streaming=inner.response_streaming)
             self._handlers[name] = handler
         return handler
@@ -168,12 +180,15 @@ class Interceptor(grpc.aio.ServerInterceptor):
         )
         log.debug("rpc_started", deadline_s=context.time_remaining())
         call: Call | None = None
+        began, done = time.perf_counter(), False
         try:
             client = await self._gateways.client(context.invocation_metadata() or ())
             call = self._begin(method, context, client)
             await self._authentication.identify(method.name, method.access, call, context)
             async with self._authentication.validity(method.name, method.access, call, context):
-                return await method.run(call, context)
+                answer = await method.run(call, context)
+                done = True
+                return answer
         except DrinkError as error:
             await self._refuse(method, call, error, context)
         except asyncio.CancelledError:
@@ -193,6 +208,12 @@ class Interceptor(grpc.aio.ServerInterceptor):
             await _abort(context, fault(incident))
         finally:
             self._tasks.discard(task)
+            method.metrics.ended("OK" if done else _code(context), time.perf_counter() - began)
+
+    @property
+    def calls(self) -> int:
+        """Number of calls in flight."""
+        return len(self._tasks)
 
     async def finished(self) -> None:
         """Waits until no call is in flight; gRPC's `stop` does not wait for cancelled calls."""
@@ -248,6 +269,12 @@ class Interceptor(grpc.aio.ServerInterceptor):
         elif (unlogged := self._refusals.passes(asyncio.get_running_loop().time())) is not None:
             log.warning("link_refused", reason=error.reason, detail=str(error), unlogged=unlogged)
         await _abort(context, refusal(error))
+
+
+def _code(context: Context) -> str:
+    """Name of the status code of a call that has failed."""
+    code: Any = context.code()
+    return _CODES.get(code, "CANCELLED")
 
 
 async def _refuse_unknown(_: Call, context: Context) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from drink.v1 import drop_service_pb2, machine_link_service_pb2
+from drink_frontend.domain.agents import MOTOR_TIMES_S, AgentStats
 from drink_frontend.domain.cards import CARD_NUMBER_MAX
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Result
@@ -150,8 +151,8 @@ def _heartbeat(heartbeat: _Wire.Heartbeat) -> messages.Heartbeat:
     )
 
 
-def _agent_stats(stats: _Wire.AgentStats) -> messages.AgentStats:
-    size = len(messages.MOTOR_TIMES_S) + 1
+def _agent_stats(stats: _Wire.AgentStats) -> AgentStats:
+    size = len(MOTOR_TIMES_S) + 1
     counts = [
         _natural(count, "agent_stats.motor_times.counts")
         for count in stats.motor_times.counts[:size]
@@ -163,7 +164,7 @@ def _agent_stats(stats: _Wire.AgentStats) -> messages.AgentStats:
     def natural(name: str) -> int:
         return _natural(getattr(stats, name), f"agent_stats.{name}")
 
-    return messages.AgentStats(
+    return AgentStats(
         uptime_s=natural("uptime_seconds"),
         links_lost=natural("links_lost"),
         board_losses=natural("board_losses"),

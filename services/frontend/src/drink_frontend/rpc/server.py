@@ -33,6 +33,7 @@ from drink.v1 import (
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.ports import Randomness
 from drink_frontend.links.server import LinkServer
+from drink_frontend.metrics.instruments import Metrics
 from drink_frontend.rpc.account_service import AccountService
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.alarm_service import AlarmService
@@ -159,6 +160,7 @@ class RpcServer:
         connections_max: Most connections of the users' listener, and of the listener for links.
         accepted: Lists and closes this process's connections; None disables that.
         make_server: Makes gRPC's servers; takes the keywords of `grpc.aio.server`.
+        metrics: Counts calls.
 
     Raises:
         OSError: the list of revoked certificates or of gateways cannot be read.
@@ -190,6 +192,7 @@ class RpcServer:
         connections_max: tuple[int, int],
         accepted: AcceptedConnections | None,
         make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
+        metrics: Metrics | None = None,
     ) -> None:
         self.links_port = 0
         self._settings = settings
@@ -223,7 +226,7 @@ class RpcServer:
             links,
             permits,
         )
-        self._interceptor = self._make_interceptor(randomness)
+        self._interceptor = self._make_interceptor(randomness, metrics or Metrics())
         # One server for each listener, so that each has connections of its own.
         self._servers = [
             make_server(interceptors=[self._interceptor], options=options(settings, most))
@@ -232,7 +235,7 @@ class RpcServer:
         for server in self._servers:
             self._add_services(server)
 
-    def _make_interceptor(self, randomness: Randomness) -> Interceptor:
+    def _make_interceptor(self, randomness: Randomness, metrics: Metrics) -> Interceptor:
         settings, use_cases, connections = self._settings, self._use_cases, self._connections
         admission = Admission(
             settings.admission, settings.calls_max, connections.cut, connections.is_suspect
@@ -248,7 +251,7 @@ class RpcServer:
             revoked=Revoked(settings.links.revoked) if settings.links.revoked else None,
         )
         return Interceptor(
-            CallLimits(admission, pace, connections, self._responses),
+            CallLimits(admission, pace, connections, self._responses, metrics),
             Gateways(settings.gateways),
             authentication,
             Messages(
@@ -310,6 +313,21 @@ class RpcServer:
             reflection.enable_server_reflection(  # type: ignore[no-untyped-call]
                 [*SERVICES, HEALTH_SERVICE, reflection.SERVICE_NAME], server
             )
+
+    @property
+    def calls(self) -> int:
+        """Number of calls in flight."""
+        return self._interceptor.calls
+
+    @property
+    def watches(self) -> int:
+        """Number of open watches."""
+        return self._watches.open
+
+    @property
+    def serving(self) -> bool:
+        """Whether the health service says that calls are served."""
+        return self._health.serving
 
     async def start(self) -> int:
         """Opens the listeners and serves calls.

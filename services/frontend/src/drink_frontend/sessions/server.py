@@ -90,6 +90,11 @@ class SessionServer:
         """Number of sessions."""
         return len(self._tracker)
 
+    @property
+    def strangers(self) -> int:
+        """Number of sessions without a login."""
+        return self._tracker.strangers
+
     async def start(self) -> None:
         """Begins to serve.
 

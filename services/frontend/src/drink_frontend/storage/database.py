@@ -3,15 +3,17 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, TypeVar
 
-from drink_frontend.storage.changes import Changes
+from drink_frontend.metrics.instruments import Metrics
+from drink_frontend.storage.changes import Changes, ChangeSet
 from drink_frontend.storage.engine import Engine, Query, StorageError
 from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.reader import Reader
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
+from drink_frontend.storage.timed import TimedExecutor
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import remarks_on, verify_books
 from drink_frontend.storage.workers import BatchQueue, PoolConfig, ThreadPool, WorkerPool
@@ -32,6 +34,7 @@ class Database:
         settings: Its limits.
         now_ms: Milliseconds since the epoch, for the time of events.
         pool_factory: Makes the threads that carry out units of work and queries.
+        metrics: Counts turns, and the drops that they change.
 
     Attributes:
         changes: Reports what commits changed.
@@ -44,7 +47,9 @@ class Database:
         *,
         now_ms: Callable[[], int] = _wall_clock_ms,
         pool_factory: Callable[[PoolConfig], WorkerPool] = ThreadPool,
+        metrics: Metrics | None = None,
     ) -> None:
+        self._metrics = metrics = metrics or Metrics()
         self._engine = engine
         self._loop = asyncio.get_running_loop()
         self._failure: asyncio.Future[BaseException] = self._loop.create_future()
@@ -55,17 +60,17 @@ class Database:
         self._readers = [Reader(engine, limit_s) for _ in range(settings.readers)]
         self._writes = BatchQueue(
             "storage-writer",
-            [self._writer],
+            [TimedExecutor(self._writer, metrics.turn("write"))],
             queue_max=settings.write_queue_max,
             batch_max=engine.batch_max,
-            done=self.changes.publish,
+            done=self._committed,
             idle_s=settings.look_elsewhere_ms / 1000,
             failed=self._fail,
             pool_factory=pool_factory,
         )
         self._reads = BatchQueue(
             "storage-reader",
-            self._readers,
+            [TimedExecutor(reader, metrics.turn("read")) for reader in self._readers],
             queue_max=settings.read_queue_max,
             batch_max=settings.read_batch_max,
             done=self.changes.publish,
@@ -81,6 +86,7 @@ class Database:
         *,
         beside: bool = False,
         now_ms: Callable[[], int] = _wall_clock_ms,
+        metrics: Metrics | None = None,
     ) -> Self:
         """Opens the database that the settings name, on the event loop that uses it.
 
@@ -89,6 +95,7 @@ class Database:
             beside: For a command beside a running frontend. On SQLite, only one process can open
                 the database without this.
             now_ms: Milliseconds since the epoch, for the time of events.
+            metrics: Counts turns, and the drops that they change.
 
         Raises:
             DatabaseLockedError: another frontend has it open, on SQLite.
@@ -106,7 +113,7 @@ class Database:
 
             engine = PostgresEngine(settings, serves=not beside)
         try:
-            return cls(engine, settings, now_ms=now_ms)
+            return cls(engine, settings, now_ms=now_ms, metrics=metrics)
         except BaseException:
             engine.close()
             raise
@@ -130,6 +137,11 @@ class Database:
     def stats(self) -> Stats:
         """Counts of commits and units of work."""
         return self._writer.stats
+
+    @property
+    def unfinished(self) -> Mapping[str, int]:
+        """Numbers of unfinished units of work (`write`) and queries (`read`)."""
+        return {"write": self._writes.unfinished, "read": self._reads.unfinished}
 
     @property
     def shared(self) -> bool:
@@ -204,6 +216,10 @@ class Database:
     def _listening_ended(self, listening: asyncio.Task[None]) -> None:
         if not listening.cancelled() and (error := listening.exception()) is not None:
             self._fail(error)
+
+    def _committed(self, changes: ChangeSet) -> None:
+        self._metrics.committed(changes.drops)
+        self.changes.publish(changes)
 
     def _broken(self, error: BaseException) -> None:
         # The loop may be closed already.

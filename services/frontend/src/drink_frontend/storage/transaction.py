@@ -16,6 +16,7 @@ from drink_frontend.storage.columns import rights_on
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.events import EventTable
 from drink_frontend.storage.frontends import FrontendTable
+from drink_frontend.storage.house import HouseTable
 from drink_frontend.storage.identities import IdentityTable
 from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.items import ItemTable
@@ -64,6 +65,7 @@ class Transaction:
         statistics: Sums of drops and credits.
         temperatures: Temperatures of machines through time.
         frontends: The frontends that serve on the database.
+        house: The numbers of the house, for metrics.
         audit: The audit log.
         alarms: Alarms.
         notifications: What there is to tell of alarms, and who has leased it.
@@ -82,6 +84,7 @@ class Transaction:
         "drops",
         "events",
         "frontends",
+        "house",
         "identities",
         "items",
         "kiosks",
@@ -124,6 +127,7 @@ class Transaction:
         self.notifications = NotificationTable(executor)
         self.upkeep = UpkeepTable(executor)
         self.events = EventTable(rows)
+        self.house = HouseTable(executor)
 
     def exercise(self) -> None:
         """Runs one statement of each kind that the service runs on each table, on no rows.

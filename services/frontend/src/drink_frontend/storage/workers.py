@@ -220,6 +220,11 @@ class BatchQueue:
             PoolConfig(name, executors, batch_max, self._hand_back, done, idle_s, failed)
         )
 
+    @property
+    def unfinished(self) -> int:
+        """Number of jobs that wait or are being carried out."""
+        return self._unfinished
+
     async def do(self, call: Callable[[Transaction], T], needs: Needs | None = None) -> T:
         """Queues a job, waits for it, and returns its value or raises its error.
 

@@ -12,6 +12,7 @@ from drink_frontend.domain.drop import AGENT_CAUSES, Cause, DropEvent, State, Ve
 from drink_frontend.domain.entities import AuditKind, Drop, Result
 from drink_frontend.domain.errors import LinkProtocolError, RateLimitedError
 from drink_frontend.domain.ports import Clock
+from drink_frontend.metrics.instruments import Metrics
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
@@ -30,9 +31,18 @@ class Dispatch:
         clock: Time.
         journals: How far the agents' journals have come.
         alarms: Limits the audit records that agents can cause without end, and counts the others.
+        metrics: Times the results, and counts what became of them.
     """
 
-    def __init__(self, storage: Database, clock: Clock, journals: Journals, alarms: Alarms) -> None:
+    def __init__(
+        self,
+        storage: Database,
+        clock: Clock,
+        journals: Journals,
+        alarms: Alarms,
+        metrics: Metrics | None = None,
+    ) -> None:
+        self._metrics = metrics or Metrics()
         self._storage = storage
         self._clock = clock
         self._journals = journals
@@ -113,6 +123,7 @@ class Dispatch:
         """
         if result.outcome not in AGENT_CAUSES or result.revision < 1:
             raise LinkProtocolError("not a result of an agent")
+        self._metrics.reported(result.drop_id)
         now_ms = self._clock.now_ms()
         recordable = self._alarms.recordable(machine)
         journal = (journal_id, result.journal_sequence)
@@ -129,6 +140,7 @@ class Dispatch:
         verdict, following, caused = await self._storage.write(settle_and_dispatch, needs)
         self._journals.kept(machine, journal)
         self._alarms.caused(machine, caused, recordable)
+        self._metrics.judged(verdict)
         expected = verdict in {Verdict.MOVED, Verdict.REPEATED}
         (log.info if expected else log.error)(
             "drop_reported",

@@ -47,6 +47,7 @@ class Kiosks:
 
     Attributes:
         cards: The use cases of cards that are held to readers.
+        logins: The same, which also counts all logins.
     """
 
     def __init__(
@@ -63,7 +64,7 @@ class Kiosks:
         self._clock = clock
         self._randomness = randomness
         self._settings = settings
-        self._logins = logins
+        self.logins = logins
         self.cards = CardLogins(storage, clock, randomness, settings, card_key)
 
     def now_ms(self) -> int:
@@ -149,7 +150,7 @@ class Kiosks:
         async def verify() -> Kiosk | None:
             return await self._storage.write(redeem)
 
-        kiosk = await self._logins.attempt(origin, GUESSED_CODE, verify)
+        kiosk = await self.logins.attempt(origin, GUESSED_CODE, verify)
         log.info("kiosk_paired", kiosk=kiosk.sequence, machine=kiosk.machine)
         return kiosk, token
 

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Protocol
 
+from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import DrinkError
 
@@ -25,6 +27,14 @@ class AgentLink(Protocol):
     @property
     def disk_free(self) -> float | None:
         """Share of the agent's disk that is free, 0 to 1; None if the agent has not told it."""
+
+    @property
+    def agent_version(self) -> str:
+        """Version of the agent's software, as it says."""
+
+    @property
+    def stats(self) -> AgentStats | None:
+        """The newest counters and sizes that the agent has sent; None before the first."""
 
     def wake(self) -> None:
         """Makes the link ask for the machine's next drop."""
@@ -77,6 +87,10 @@ class Links:
             yield
         finally:
             self._opening -= Counter((machine,))
+
+    def all(self) -> Sequence[tuple[str, AgentLink]]:
+        """All links, by their machines' names."""
+        return sorted(self._links.items(), key=itemgetter(0))
 
     def add(self, machine: str, link: AgentLink) -> bool:
         """Adds a link and supersedes the machine's older one.

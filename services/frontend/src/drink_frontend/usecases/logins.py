@@ -68,6 +68,8 @@ class Logins:
             burst=settings.site_failures_free, interval_s=settings.site_interval_s
         )
         self._known: OrderedDict[str, None] = OrderedDict()
+        self.results = {"accepted": 0, "refused": 0, "limited": 0}
+        """Attempts since the start by their result: `refused` were wrong, `limited` too many."""
 
     async def attempt(
         self, origin: str, account: str, verify: Callable[[], Awaitable[T | None]]
@@ -98,9 +100,11 @@ class Logins:
             # all of which began before the first one had failed.
             turns = await self._turn(origin, account, pair)
         if found is None:
+            self.results["refused"] += 1
             log.info("login_failed", origin=origin)
             raise CredentialsInvalidError("the credentials do not match")
         _give_back(turns)
+        self.results["accepted"] += 1
         self._remember(pair)
         return found
 
@@ -120,6 +124,7 @@ class Logins:
         """Takes a turn in each lane and waits until all have come."""
         wait_s = self._wait_s(origin, account, pair)
         if wait_s > self._wait_max_s:
+            self.results["limited"] += 1
             retry_s = max(1, math.ceil(wait_s - self._wait_max_s))
             raise RateLimitedError("too many failed attempts", retry_after_seconds=retry_s)
         lanes, now = self._lanes(origin, account, pair), self._clock.monotonic()

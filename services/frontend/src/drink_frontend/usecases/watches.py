@@ -33,6 +33,11 @@ class Watches:
         self._waits: set[asyncio.Timeout] = set()
         self._closed = False
 
+    @property
+    def open(self) -> int:
+        """Number of open watches."""
+        return self._open.total()
+
     def close(self) -> None:
         """Ends every watch with ShuttingDownError; a new one ends at once."""
         self._closed = True

@@ -1,0 +1,1 @@
+"""The frontend's metrics, in the format of Prometheus."""
