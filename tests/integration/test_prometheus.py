@@ -1,0 +1,285 @@
+"""Debian's Prometheus scrapes a real house: alerts fire and clear, and every panel has rows.
+
+The rules are those of deploy/prometheus, with short times; the dashboards those of deploy/grafana.
+"""
+
+import json
+import re
+import shutil
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from drink.v1 import account_service_pb2 as accounts
+from drink.v1 import drop_service_pb2 as drops
+from scripts.local_system import LocalSystem
+from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
+from scripts.processes import Process, wait_until
+from tests.support.ports import free_port, with_own_ports
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("prometheus") is None, reason="Debian's package prometheus is not installed"
+)
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RULES, DASHBOARDS = ROOT / "deploy/prometheus", ROOT / "deploy/grafana"
+
+LIMIT_S = 60
+"""Longest wait for an alert; a scrape and an evaluation take half a second each."""
+
+WINDOW = "15s"
+"""The window of rates, in place of minutes."""
+
+ALICE = UserPlan("alice", "alice-secret", 1_000)
+PLAN = Plan(
+    machines=(
+        MachinePlan("d", "Big Drink", (SlotPlan(1, "Coke", 5, 60), SlotPlan(2, "Tea", 5, 1))),
+        MachinePlan("ld", "Little Drink", (SlotPlan(1, "Jolt", 5, 60),)),
+    ),
+    users=(ALICE, UserPlan("admin", "admin-secret", 0, admin=True)),
+    response_limit_s=0.5,
+    frontend={
+        "metrics": "interval_s = 0.1",
+        "links": "stats_interval_s = 1",
+        "rpc": "health_interval_s = 0.2",
+    },
+)
+
+
+def quick(text: str) -> str:
+    """A rule or a query with short times."""
+    text = re.sub(r"for: \d+[smh]", "for: 0s", text)
+    return re.sub(r"\[\d+m\]", f"[{WINDOW}]", text)
+
+
+class Prometheus:
+    """A running Prometheus."""
+
+    def __init__(self, folder: Path, target: str) -> None:
+        folder.mkdir()
+        for name in ("alerts.yml", "recording.yml"):
+            (folder / name).write_text(quick((RULES / name).read_text("utf-8")), encoding="utf-8")
+        settings = {
+            "global": {"scrape_interval": "500ms", "evaluation_interval": "500ms"},
+            "rule_files": ["alerts.yml", "recording.yml"],
+            "scrape_configs": [
+                {
+                    "job_name": "drink-frontend",
+                    "scrape_timeout": "500ms",
+                    "static_configs": [{"targets": [target]}],
+                }
+            ],
+        }
+        (folder / "prometheus.yml").write_text(json.dumps(settings), encoding="utf-8")
+        self._address = f"127.0.0.1:{free_port()}"
+        self.process = Process(
+            "prometheus",
+            [
+                str(shutil.which("prometheus")),
+                "--config.file=prometheus.yml",
+                "--storage.tsdb.path=data",
+                f"--web.listen-address={self._address}",
+            ],
+            folder,
+        )
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """What its API answers."""
+        query = urllib.parse.urlencode(parameters)
+        url = f"http://{self._address}/api/v1/{path}?{query}"
+        with urllib.request.urlopen(url, timeout=LIMIT_S) as answer:
+            return json.load(answer)["data"]
+
+    def rows(self, query: str) -> list[Any]:
+        """The rows of a query now."""
+        found: list[Any] = self.ask("query", query=quick(query))["result"]
+        return found
+
+    def fires(self, name: str, **labels: str) -> bool:
+        """Whether an alert fires with these labels."""
+        wanted = {"alertname": name, **labels}
+        return any(
+            alert["state"] == "firing" and alert["labels"].items() >= wanted.items()
+            for alert in self.ask("alerts")["alerts"]
+        )
+
+    def has_started(self) -> bool:
+        """Whether it has scraped the frontend."""
+        try:
+            return bool(self.rows("drink_serving == 1"))
+        except OSError:
+            return False
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
+    folder = tmp_path_factory.mktemp("house")
+    with LocalSystem(folder, with_own_ports(PLAN)) as system:
+        system.metrics_port = free_port()
+        system.set_up()
+        yield system
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    house: LocalSystem, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Prometheus]:
+    folder = tmp_path_factory.mktemp("prometheus") / "own"
+    server = Prometheus(folder, f"127.0.0.1:{house.metrics_port}")
+    server.process.start()
+    try:
+        wait_until(server.has_started, "prometheus scrapes", LIMIT_S)
+        yield server
+    finally:
+        server.process.kill()
+
+
+@pytest.fixture
+def alert(prometheus: Prometheus) -> Callable[..., None]:
+    """Waits until an alert fires, or until it no longer does."""
+
+    def wait(name: str, *, fires: bool, **labels: str) -> None:
+        def so() -> bool:
+            return prometheus.fires(name, **labels) is fires
+
+        wait_until(so, f"{name} {'fires' if fires else 'is over'}", LIMIT_S)
+
+    return wait
+
+
+def test_an_unknown_drop_fires_until_it_is_decided(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    alice = house.client(ALICE)
+    house.boards["d"].fault("silent", slot=1)
+    drop = alice.drop("d/1")
+    assert drop.state == drops.Drop.STATE_UNKNOWN
+    alert("DrinkDropsUnknown", fires=True, severity="warning")
+    house.admin("drops", "resolve", drop.name.removeprefix("drops/"), "--dispensed", "--why=seen")
+    alert("DrinkDropsUnknown", fires=False)
+    alice.close()
+
+
+def test_an_agent_that_is_away_fires_until_it_is_back(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    house.agents["ld"].stop()
+    alert("DrinkMachineOffline", fires=True, machine="ld", severity="critical")
+    house.agents["ld"].start()
+    alert("DrinkMachineOffline", fires=False, machine="ld")
+
+
+def test_every_panel_of_every_dashboard_has_rows(
+    house: LocalSystem, prometheus: Prometheus
+) -> None:
+    alice = house.client(ALICE)
+    for _ in range(2):
+        alice.drop("d/1")
+    house.boards["d"].ask(do="temperature", fahrenheit=40)
+
+    def queries() -> Iterator[tuple[str, str, str]]:
+        for file in sorted(DASHBOARDS.glob("*.json")):
+            for panel in json.loads(file.read_text("utf-8"))["panels"]:
+                for target in panel["targets"]:
+                    query = target["expr"].replace("$machine", "d").replace("$instance", ".*")
+                    yield file.stem, panel["title"], query
+
+    asked = list(queries())
+    assert len(asked) > 40
+
+    def empty() -> list[tuple[str, str, str]]:
+        return [each for each in asked if not prometheus.rows(each[2])]
+
+    try:
+        wait_until(lambda: not empty(), "all panels have rows", LIMIT_S)
+    except TimeoutError:
+        pytest.fail(f"without rows: {empty()}")
+    alice.close()
+
+
+@pytest.mark.slow
+def test_a_slot_that_is_empty_or_low_fires_until_it_is_loaded(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    alice = house.client(ALICE)
+    house.admin("slot", "change", "d", "2", "--low-stock=1")
+    alert("DrinkSlotLow", fires=True, machine="d", slot="2")
+    alice.drop("d/2")
+    alert("DrinkSlotEmpty", fires=True, machine="d", slot="2")
+    alert("DrinkSlotLow", fires=False, machine="d", slot="2")
+    house.admin("slot", "count", "d", "2", "30")
+    alert("DrinkSlotEmpty", fires=False, machine="d", slot="2")
+    alice.close()
+
+
+@pytest.mark.slow
+def test_a_board_that_is_away_fires_until_it_is_back(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    house.boards["ld"].process.stop()
+    alert("DrinkBoardDown", fires=True, machine="ld")
+    house.boards["ld"].start()
+    alert("DrinkBoardDown", fires=False, machine="ld")
+
+
+@pytest.mark.slow
+def test_a_machine_that_is_too_warm_or_too_cold_fires(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    for fahrenheit, name in ((60, "DrinkTooWarm"), (20, "DrinkTooCold")):
+        house.boards["d"].ask(do="temperature", fahrenheit=fahrenheit)
+        alert(name, fires=True, machine="d")
+    house.boards["d"].ask(do="temperature", fahrenheit=40)
+    for name in ("DrinkTooWarm", "DrinkTooCold"):
+        alert(name, fires=False, machine="d")
+
+
+@pytest.mark.slow
+def test_drops_that_fail_fire_until_they_no_longer_do(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    alice = house.client(ALICE)
+    for _ in range(10):
+        house.boards["d"].fault("refuse", slot=1)
+        assert alice.drop("d/1").state == drops.Drop.STATE_NOT_DISPENSED
+    alert("DrinkDropsFailing", fires=True, machine="d", cause="board_refused")
+    alert("DrinkDropsFailing", fires=False, machine="d")
+    alice.close()
+
+
+@pytest.mark.slow
+def test_many_refused_logins_fire_until_they_end(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    alice = house.client(ALICE)
+
+    def guess(number: int) -> None:
+        request = accounts.LoginRequest(
+            password=accounts.PasswordCredentials(
+                account=f"accounts/nobody-{number}", password="guess"
+            )
+        )
+        with pytest.raises(grpc.RpcError):
+            alice.accounts.Login(request, timeout=LIMIT_S)
+
+    for number in range(120):
+        guess(number)
+    alert("DrinkLoginsRefused", fires=True)
+    alert("DrinkLoginsRefused", fires=False)
+    alice.close()
+
+
+@pytest.mark.slow
+def test_a_frontend_that_is_down_fires_until_it_is_back(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    house.frontend.stop()
+    alert("DrinkFrontendDown", fires=True, job="drink-frontend")
+    house.start_frontend()
+    alert("DrinkFrontendDown", fires=False)
+    house.wait_ready("d", "ld")
