@@ -5,6 +5,7 @@ import pytest
 
 from drink_frontend.usecases.tokens import digest
 from tests.web.pages.test_admin import root
+from tests.web.test_temperatures import warm_day
 from tests.web.visitor import LIMIT_S, House, running_house
 
 
@@ -172,3 +173,20 @@ async def test_others_make_and_change_no_machines(tmp_path: Path) -> None:
         )
         assert foreign.status == 403
         assert len(await house.bench.machines.list()) == 2
+
+
+async def test_a_machine_shows_its_temperature_through_time(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        await warm_day(house)
+        page = await admin.get("/admin/machines/d")
+        assert "Between 3.5 °C and 9.0 °C, 4.2 °C on average." in page.text
+        assert page.text.count('<path class="line"') == 1
+        assert page.text.count('<th scope="row">') == 19
+        assert ">24 hours</a>" in page.text
+        week = await admin.get("/admin/machines/d?time=week")
+        assert 'aria-current="page">7 days</a>' in week.text
+        for junk in ("?time=", "?time=x", "?time=%00"):
+            assert (await admin.get(f"/admin/machines/d{junk}")).status == 200
+        other = await admin.get("/admin/machines/ld?time=week")
+        assert "No temperature is known of this time." in other.text

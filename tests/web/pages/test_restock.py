@@ -20,10 +20,16 @@ async def available(house: House, machine: str, number: int, count: int) -> None
 
 async def test_what_is_low_is_to_be_brought(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
+        for machine, number, mark in (("d", 1, 2), ("d", 2, 0), ("ld", 1, 2)):
+            await house.bench.change_slot(machine, number, low_stock_mark=mark)
+        known = house.site.house
+        async with asyncio.timeout(LIMIT_S):
+            while not known.machines["machines/ld"].slots[0].low_stock:
+                await known.changed(known.version)
         page = await (await root(house)).get("/admin/restock")
         picks = page.text.partition("<tbody>")[2].partition("</tbody>")[0]
-        # Tea has 1 left in d, Coke 2 in ld; Coke in d has 3.
-        assert picks.count("<th") == 2
+        # Coke has 2 left in ld, which is its mark, and 3 in d; Tea has 1, and no mark.
+        assert picks.count("<th") == 1
         assert "LD, slot 1: 2 left" in picks
         assert ">D, slot 1" not in picks
 

@@ -1,19 +1,20 @@
 """The present state of all machines, from one watch on the frontend for all browsers.
 
-Which items have pictures is asked for at times: it changes seldom, and no watch without a login
-tells it.
+Which items have pictures, and how warm it was, is asked for at times: it changes seldom, and no
+watch without a login tells it.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from drink.v1 import machine_service_pb2 as pb
 from drink_web.api import Api, Metadata
 from drink_web.errors import CallError
 from drink_web.pictures import Pictures
 from drink_web.settings import FrontendSettings, PictureSettings
+from drink_web.temperatures import Sparks
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +34,8 @@ class House:
         self._refresh_s = pictures.refresh_s
         self.pictures = Pictures(api, pictures)
         """The pictures of items."""
+        self.sparks = Sparks(api)
+        """Small drawings of the machines' temperatures."""
         self._machines: dict[str, pb.Machine] = {}
         self._changed = asyncio.Event()
         self.version = 0
@@ -66,13 +69,20 @@ class House:
         """Watches until it is cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._watch_machines())
-            tasks.create_task(self._refresh_pictures())
+            tasks.create_task(self._refresh(self._refresh_s, self._look_for_pictures))
+            tasks.create_task(self._refresh(self._settings.temperatures_s, self._look_for_sparks))
 
-    async def _refresh_pictures(self) -> None:
+    async def _refresh(self, interval_s: float, look: Callable[[], Awaitable[None]]) -> None:
         while True:
-            await asyncio.sleep(self._refresh_s)
+            await asyncio.sleep(interval_s)
             if self.is_current:
-                await self._look_for_pictures()
+                await look()
+
+    async def _look_for_sparks(self) -> None:
+        # Without an answer, or from a frontend without temperatures, what was known stays.
+        with contextlib.suppress(CallError):
+            if await self.sparks.refresh():
+                self._tell()
 
     async def _look_for_pictures(self) -> None:
         # Without an answer, or from a frontend without pictures, what was known stays.
@@ -104,6 +114,7 @@ class House:
                 self._api.machines.ListMachines, pb.ListMachinesRequest(), caller
             )
             await self._look_for_pictures()
+            await self._look_for_sparks()
             self._machines = {machine.name: machine for machine in listed.machines}
             self.is_current = True
             self.known.set()

@@ -108,6 +108,10 @@ class FrontendSettings(_Section):
     rewatch_limit_s: float = Field(default=5, gt=0, le=300)
     """Most seconds between two such attempts; default 5."""
 
+    temperatures_s: float = Field(default=300, ge=1, le=86_400)
+    """Seconds between two looks at the temperatures of the last day, which the first page draws;
+    default 300, as often as there is a new one."""
+
 
 class CookieSettings(_Section):
     """The cookie that keeps a browser's login."""

@@ -25,6 +25,7 @@ ENUMS: Mapping[str, Any] = {
     "scope": accounts.TokenScope,
     "card": accounts.Card.Kind,
     "event": events.Event.Kind,
+    "movement": machines.StockMovement.Kind,
 }
 """Values of the API that have words, by their section in the file."""
 

@@ -13,9 +13,6 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
 
-FEW = 2
-"""Items left that are shown as few."""
-
 ITEM_MAX = 64
 """Characters of the longest name of an item."""
 
@@ -107,7 +104,7 @@ class Tile:
         slot: Of the API.
         number: Of the slot in its machine.
         state: `sale`, `sold_out` or `off`.
-        few: Whether little is left.
+        few: Whether so little is left that the slot is to be filled.
         can_drop: Whether a drop could be asked for now.
     """
 
@@ -121,6 +118,13 @@ class Tile:
     def id(self) -> str:
         """Id of the HTML element."""
         return slot_id(self.slot.name)
+
+    @property
+    def percent(self) -> int | None:
+        """How full the slot is; None if it is not known how much fits in."""
+        if not self.slot.capacity:
+            return None
+        return min(100, round(100 * self.slot.available / self.slot.capacity))
 
     @property
     def names(self) -> Sequence[str]:
@@ -181,7 +185,7 @@ def _tile(slot: machines.Slot, *, sells: bool) -> Tile:
         slot=slot,
         number=slot.name.rpartition("/")[2],
         state=state,
-        few=state == "sale" and slot.available <= FEW,
+        few=state == "sale" and slot.low_stock,
         can_drop=sells and state == "sale",
     )
 

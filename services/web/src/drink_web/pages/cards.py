@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from drink.v1 import item_service_pb2 as items
 from drink.v1 import machine_service_pb2 as machines
 from drink_web import views
+from drink_web.curves import Curve
 from drink_web.visit import Visit
 
 SEARCH_MAX = 64
 """Characters of the longest text that is searched for: as many as the longest name of an item."""
 
-_TILES = "\x00tiles\x00"
-"""Where the tiles are put into a drawn machine; no name has such characters."""
+_TILES, _SPARK = "\x00tiles\x00", "\x00spark\x00"
+"""Where tiles and temperatures are put into a drawn machine; no name has such characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,16 +37,20 @@ class Card:
         machine: Of the API, as it is drawn.
         is_current: Whether it is drawn as one whose frontend answers.
         pictures: The pictures of all items, as they are drawn.
+        curve: Its temperatures, as they are drawn; None for none.
         view: For the templates.
-        frame: The HTML around the tiles.
+        frame: The HTML around the tiles and the temperatures.
+        spark: The HTML of its temperatures.
         tiles: The HTML of tiles by their slot and by how they are drawn.
     """
 
     machine: machines.Machine
     is_current: bool
     pictures: Mapping[str, items.Picture]
+    curve: Curve | None
     view: views.MachineView
     frame: str
+    spark: str
     tiles: dict[tuple[str, bool, bool], str] = field(default_factory=dict)
 
 
@@ -67,16 +72,19 @@ class MachineCards:
         found = {}
         for name, machine in house.machines.items():
             key = (name, visit.texts.language, visit.login is not None)
-            card = self._cards.get(key)
+            card, curve = self._cards.get(key), house.sparks.known.get(name)
             if (
                 card is None
                 or card.machine is not machine
                 or card.is_current != house.is_current
                 or card.pictures is not pictures
+                or card.curve is not curve
             ):
                 view = views.machine_view(machine, is_current=house.is_current)
-                frame = visit.render("_machine.html", view=view, tiles=_TILES)
-                card = self._cards[key] = Card(machine, house.is_current, pictures, view, frame)
+                frame = visit.render("_machine.html", view=view, tiles=_TILES, spark=_SPARK)
+                drawn = self._spark(visit, view)
+                card = Card(machine, house.is_current, pictures, curve, view, frame, drawn)
+                self._cards[key] = card
             found[name] = card
         return found
 
@@ -96,7 +104,8 @@ class MachineCards:
             self._tile(visit, card, tile, starred=tile.is_favourite(wish.favourites))
             for tile in shown
         )
-        return self._named(card.frame.replace(_TILES, "".join(tiles)), page)
+        html = card.frame.replace(_TILES, "".join(tiles)).replace(_SPARK, card.spark)
+        return self._named(html, page)
 
     def changes(
         self, visit: Visit, before: Card, card: Card, page: str, wish: Wish
@@ -117,6 +126,8 @@ class MachineCards:
         if before.frame != card.frame or [tile.id for tile in old] != [tile.id for tile in new]:
             return [(f"machine-{card.view.id}", self.machine(visit, card, page, wish))]
         found = []
+        if before.spark != card.spark:
+            found.append((f"spark-{card.view.id}", card.spark))
         for was, tile in zip(old, new, strict=True):
             html = self._tile(visit, card, tile, starred=tile.is_favourite(wish.favourites))
             if html != self._tile(visit, before, was, starred=was.is_favourite(wish.favourites)):
@@ -156,6 +167,12 @@ class MachineCards:
                 apart=apart,
             )
         return html
+
+    @staticmethod
+    def _spark(visit: Visit, view: views.MachineView) -> str:
+        """The HTML of a machine's temperatures."""
+        curve = visit.site.house.sparks.known.get(view.machine.name)
+        return visit.render("_spark.html", id=f"spark-{view.id}", curve=curve)
 
     def _named(self, html: str, page: str) -> str:
         return html.replace(self._placeholder, page)

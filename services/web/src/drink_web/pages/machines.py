@@ -9,6 +9,7 @@ from drink.v1 import machine_service_pb2 as pb
 from drink_web import views
 from drink_web.errors import CallError
 from drink_web.pages.items import list_items
+from drink_web.temperatures import SPANS, draw
 from drink_web.visit import Visit
 
 MACHINE = re.compile(r"[a-z0-9][a-z0-9-]{0,31}")
@@ -96,12 +97,17 @@ async def machine_page(
         fields: Of the form of a new slot, as they were sent.
     """
     await visit.require_admin()
+    wanted = visit.query.get("time")
+    span = next((each for each in SPANS if each.name == wanted), SPANS[0])
     return visit.page(
         "admin_machine.html",
         status,
         here="admin",
         view=await find_machine(visit),
         items=await list_items(visit),
+        spans=SPANS,
+        span=span,
+        temperatures=await draw(visit.site.api, _name(visit), span, visit.caller),
         token=token,
         done=done,
         where=where,

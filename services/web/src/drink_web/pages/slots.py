@@ -10,6 +10,7 @@ from drink_web import views
 from drink_web.errors import CallError, PageError
 from drink_web.pages.items import list_items
 from drink_web.pages.machines import find_machine, machine_page
+from drink_web.pages.stock_history import stock_history
 from drink_web.visit import Visit
 
 SLOT_MAX = 99
@@ -46,6 +47,7 @@ async def slot_page(
         view=view,
         tile=tile,
         items=await list_items(visit),
+        stock=await stock_history(visit, tile.slot.name),
         done=done,
         problem=problem,
         name=request_id or f"web-{views.new_page()}",
