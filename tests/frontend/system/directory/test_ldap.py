@@ -297,6 +297,14 @@ async def test_who_is_still_there(directory: Directory) -> None:
     assert len(found) == len(names)
 
 
+async def test_a_frontend_that_ends_waits_for_no_long_look(directory: Directory) -> None:
+    subjects = [await directory.subject(name) for name in ("member", "boss")]
+    opened = directory.open()
+    opened.close()
+    with pytest.raises(DirectoryUnavailableError, match="CLOSED"):
+        await opened.present(subjects)
+
+
 async def test_who_is_there_is_not_known_of_a_directory_that_is_away(
     directory: Directory,
 ) -> None:

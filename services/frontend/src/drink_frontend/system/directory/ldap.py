@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -49,6 +50,7 @@ class LdapDirectory:
         self._executor = ThreadPoolExecutor(settings.threads, thread_name_prefix="directory")
         self._turns = FairTurns(settings.threads, settings.waiting_max)
         self._breaker = Breaker(settings.failures_max, settings.pause_s)
+        self._is_closed = threading.Event()
         self.source = settings.source
         self.creates_accounts = settings.create_accounts
 
@@ -114,6 +116,7 @@ class LdapDirectory:
 
     def close(self) -> None:
         """Ends the threads; what they wait for is limited."""
+        self._is_closed.set()
         self._executor.shutdown(wait=False, cancel_futures=True)
 
     def _failed(self, cause: str, detail: str) -> None:
@@ -210,6 +213,9 @@ class LdapDirectory:
                 if not all_there:
                     raise DirectoryFailedError("INCOMPLETE", "the answer left out entries")
                 for entry in entries:
+                    if self._is_closed.is_set():
+                        # The process that ends waits for this thread.
+                        raise DirectoryFailedError("CLOSED", "the frontend ends")
                     for value in entry.values.get(attribute.lower(), ())[:1]:
                         found[id_of(attribute, value)] = self._presence(connection, entry)
         return found
