@@ -33,6 +33,8 @@ NOT_IN_UNIT := tests/agent/board/emulator/test_cli.py tests/agent/board/test_boa
 	tests/frontend/admin tests/frontend/loglines/test_process.py \
 	tests/frontend/rpc/test_connection_abuse.py tests/frontend/rpc/test_response_limits.py \
 	tests/frontend/storage/migrations tests/frontend/storage/test_database.py \
+	tests/frontend/system/directory/test_connection.py tests/frontend/system/directory/test_ldap.py \
+	tests/frontend/system/directory/test_ldap_389.py tests/frontend/usecases/test_leavers_openldap.py \
 	tests/frontend/test_app.py tests/frontend/test_cli.py tests/frontend/test_start.py \
 	tests/frontend/usecases/test_books.py
 
