@@ -43,6 +43,7 @@ TESTED_BY = {
     "services/web/src/drink_web/visit.py": "tests/web/test_app.py",
     # The same modules as the frontend's, whose tests are tests of both.
     "services/machine_agent/src/drink_agent/loglines/": "tests/repository/test_loglines.py",
+    "services/web/src/drink_web/spans/": "tests/repository/test_spans.py",
 }
 """Modules, or folders of them, whose tests are better elsewhere, each with the place."""
 

@@ -300,7 +300,7 @@ class LocalSystem:
                 "cookies": f'key_file = "{folder / "cookie.keys"}"',
                 "log": 'format = "json"',
             },
-            {},
+            self.plan.web,
         )
         (self.folder / "web.toml").write_text(text, encoding="utf-8")
 

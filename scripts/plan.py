@@ -49,6 +49,7 @@ class Plan:
         response_limit_s: Seconds that an agent waits for its board's answer.
         frontend: More of the frontend's configuration, TOML by section name.
         agent: More of each agent's configuration, likewise.
+        web: More of the page's configuration, likewise.
     """
 
     machines: tuple[MachinePlan, ...]
@@ -61,6 +62,7 @@ class Plan:
     response_limit_s: float = 10
     frontend: dict[str, str] = field(default_factory=dict)
     agent: dict[str, str] = field(default_factory=dict)
+    web: dict[str, str] = field(default_factory=dict)
 
 
 def import_toml(plan: Plan) -> str:

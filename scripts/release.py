@@ -28,7 +28,7 @@ PACKAGES = {
 }
 """Packed folder of each distribution, by the first part of its wheel's name."""
 
-EXTRAS = {"drink_frontend": "[postgres]"}
+EXTRAS = {"drink_frontend": "[otel,postgres]", "drink_web": "[otel]"}
 """Optional dependencies of services that are installed and checked too."""
 
 CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
@@ -36,7 +36,7 @@ CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
         ("drink-frontend", "--version"),
         ("drink-frontend", "migrate"),
         ("drink-frontend", "admin", "verify"),
-        ("python", "-c", "import drink_frontend.app, psycopg"),
+        ("python", "-c", "import drink_frontend.app, drink_frontend.spans.otel, psycopg"),
     ),
     "drink_machine_agent": (
         ("drink-machine-agent", "--version"),
@@ -52,6 +52,7 @@ CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
         ("drink-web", "--version"),
         ("drink-web", "config", "check"),
         ("python", "-c", "import drink_web.app, drink_web.assets; drink_web.assets.Assets()"),
+        ("python", "-c", "import drink_web.spans.otel"),
     ),
 }
 """Commands that must succeed in the environment of each service. `migrate` makes a database with

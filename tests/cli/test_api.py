@@ -106,3 +106,26 @@ def test_a_server_that_is_no_server_of_drink_is_told() -> None:
 
     assert result.exit_code in {Exit.UNREACHABLE, Exit.FAULT}
     assert address in result.stderr
+
+
+HEADER = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(
+    ("header", "sent"),
+    [(HEADER, [HEADER]), ("", []), ("é", []), ("a\nb", []), ("x" * 5_000, [])],
+)
+def test_a_call_belongs_to_the_span_that_the_environment_names(
+    monkeypatch: pytest.MonkeyPatch, header: str, sent: list[str]
+) -> None:
+    monkeypatch.setenv("TRACEPARENT", header)
+    monkeypatch.setenv("DRINK_TOKEN", "token")
+    told: list[str] = []
+
+    def method(request: object, *, metadata: tuple[tuple[str, str], ...], timeout: float) -> None:
+        assert ("authorization", "Bearer token") in metadata
+        told.extend(value for key, value in metadata if key == "traceparent")
+
+    with Api(make_profile("p", "127.0.0.1:1", None, plain=False)) as api:
+        api.call(method, machines.ListMachinesRequest())
+    assert told == sent

@@ -79,11 +79,19 @@ class FakeLink:
         )
 
     def dispense(
-        self, drop: str, *, slot: int = 1, ttl_ms: int = 10_000, epoch: int | None = None
+        self,
+        drop: str,
+        *,
+        slot: int = 1,
+        ttl_ms: int = 10_000,
+        epoch: int | None = None,
+        traceparent: str = "",
     ) -> None:
         """Commands a drop."""
         epoch = self.epoch if epoch is None else epoch
-        message = Dispense(drop=f"drops/{drop}", epoch=epoch, slot=slot, ttl_ms=ttl_ms)
+        message = Dispense(
+            drop=f"drops/{drop}", epoch=epoch, slot=slot, ttl_ms=ttl_ms, traceparent=traceparent
+        )
         self.say(ConnectResponse(dispense=message))
 
     async def drop(self, drop: str, **terms: Any) -> Result:

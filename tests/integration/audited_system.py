@@ -118,6 +118,8 @@ class AuditedSystem(LocalSystem):
             self.folder.mkdir(exist_ok=True)
             for file in template.iterdir():
                 shutil.copy2(file, self.folder)
+            if self.plan.web_port is not None:
+                self._write_gateway()
             self._write_settings()
 
     def _installed(self) -> Iterator[Path]:

@@ -14,6 +14,7 @@ from drink.v1.machine_service_pb2 import Slot
 from drink_agent.domain.events import Ack, BoardStatus, Command, LinkUp
 from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Sensor
 from drink_agent.domain.records import Result
+from drink_agent.domain.traces import DropTrace
 from drink_agent.link import convert
 from drink_agent.link.convert import AgentStats, LinkViolationError, link_events
 from tests.support import programs
@@ -114,6 +115,42 @@ def test_a_result_is_reported_with_all_its_fields(cause: Cause) -> None:
     assert not message.evidence.HasField("sensor_after_offset_ms")
 
 
+TRACEPARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+
+
+@pytest.mark.parametrize(
+    ("header", "taken"),
+    [
+        (TRACEPARENT, TRACEPARENT),
+        ("", ""),
+        ("junk", ""),
+        (TRACEPARENT + "\n", ""),
+        (TRACEPARENT.upper(), ""),
+        ("x" * 100_000, ""),
+    ],
+)
+def test_a_traceparent_is_taken_or_left_and_the_command_stays(header: str, taken: str) -> None:
+    dispense = Dispense(drop="drops/a", epoch=3, slot=2, ttl_ms=9, traceparent=header)
+    expected = Command("a", 2, 3, 9, 500, taken)
+    assert link_events(ConnectResponse(dispense=dispense), 500) == [expected]
+
+
+def test_a_traced_result_tells_where_the_time_went() -> None:
+    trace = DropTrace(TRACEPARENT, 100.0, 100.012, 104.0, 3_900, 104.02, 104.03)
+    message = convert.result(9, Result("a", 1, Cause.BOARD_ACK, EVIDENCE), trace).result
+    assert message.traceparent == TRACEPARENT
+    assert message.timings == pb.Timings(
+        commanded_ms=12, answered_ms=4_000, motor_ms=3_900, recorded_ms=4_020, sent_ms=4_030
+    )
+    refused = DropTrace(TRACEPARENT, 100.0, recorded_at=100.001, sent_at=100.002)
+    message = convert.result(9, Result("a", 1, Cause.EXPIRED, EVIDENCE), refused).result
+    assert message.timings == pb.Timings(recorded_ms=1, sent_ms=2)
+    assert not message.timings.HasField("commanded_ms")
+    message = convert.result(9, Result("a", 1, Cause.EXPIRED, EVIDENCE)).result
+    assert message.traceparent == ""
+    assert not message.HasField("timings")
+
+
 def test_without_a_thermometer_no_temperature_is_sent() -> None:
     status = BoardStatus(ready=True, sensors={2: Sensor.EMPTY, 1: Sensor.STOCKED})
     message = convert.board_status(status).board_status
@@ -153,6 +190,7 @@ from drink.v1.machine_link_service_pb2 import ConnectResponse
 from drink_agent.domain.events import BoardStatus
 from drink_agent.domain.evidence import Cause, Direction, Evidence, Line, Outcome, Sensor
 from drink_agent.domain.records import Result
+from drink_agent.domain.traces import DropTrace
 from drink_agent.link import convert
 assert api_implementation.Type() == "python", api_implementation.Type()
 heard = ConnectResponse.FromString(bytes.fromhex(sys.argv[1]))

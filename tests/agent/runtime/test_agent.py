@@ -47,6 +47,22 @@ async def test_fault_37_the_frontend_hears_of_a_motor_command_before_its_outcome
     assert not link.results
 
 
+async def test_a_traced_drop_comes_back_with_its_trace_and_times(rig: Rig) -> None:
+    header = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    rig.start()
+    link = await rig.frontend.next_link()
+    link.welcome()
+    await link.until(lambda link: link.statuses[-1].ready)
+    traced = await link.drop("a", traceparent=header)
+    assert traced.traceparent == header
+    times = traced.timings
+    assert 0 <= times.commanded_ms <= times.answered_ms <= times.recorded_ms <= times.sent_ms
+    assert 0 < times.motor_ms <= times.answered_ms - times.commanded_ms + 2
+    plain = await link.drop("b")
+    assert plain.traceparent == ""
+    assert not plain.HasField("timings")
+
+
 async def test_a_result_that_comes_soon_is_the_only_message_of_a_drop(rig: Rig) -> None:
     rig.start()
     link = await rig.frontend.next_link()

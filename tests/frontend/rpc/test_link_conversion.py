@@ -13,7 +13,7 @@ from drink.v1 import drop_service_pb2, machine_service_pb2
 from drink.v1 import machine_link_service_pb2 as pb
 from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Result
+from drink_frontend.domain.entities import Result, Timings
 from drink_frontend.domain.errors import LinkProtocolError
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.links import messages
@@ -21,6 +21,8 @@ from drink_frontend.rpc.link_conversion import (
     EVIDENCE_LINES_MAX,
     EVIDENCE_TEXT_MAX,
     IGNORED_SLOTS_MAX,
+    TIMING_MS_MAX,
+    TRACEPARENT_MAX,
     VERSION_MAX,
     agent_message,
     frontend_message,
@@ -78,6 +80,28 @@ def test_hello_without_a_status_says_that_the_board_is_not_ready() -> None:
     message = agent_message(hello())
     assert isinstance(message, messages.Hello)
     assert message.board_status == messages.BoardStatus(False, {}, None)
+
+
+def test_a_traced_result_tells_where_the_time_went() -> None:
+    timings = pb.Timings(commanded_ms=12, answered_ms=4_000, recorded_ms=4_020, sent_ms=4_030)
+    message = agent_message(result(traceparent="00-a-b-01", timings=timings))
+    assert isinstance(message, Result)
+    assert message.traceparent == "00-a-b-01"
+    assert message.timings == Timings(12, 4_000, None, 4_020, 4_030)
+
+
+def test_times_and_headers_that_cannot_be_are_bounded_and_not_refused() -> None:
+    timings = pb.Timings(commanded_ms=-5, motor_ms=2**62, sent_ms=-(2**62), recorded_ms=2**62)
+    message = agent_message(result(traceparent="x" * 100_000, timings=timings))
+    assert isinstance(message, Result)
+    assert message.traceparent == "x" * TRACEPARENT_MAX
+    assert message.timings == Timings(0, None, TIMING_MS_MAX, TIMING_MS_MAX, 0)
+
+
+def test_an_agent_of_before_tells_no_times() -> None:
+    message = agent_message(result())
+    assert isinstance(message, Result)
+    assert (message.traceparent, message.timings) == ("", None)
 
 
 def test_result() -> None:
@@ -296,6 +320,14 @@ def test_no_bytes_break_the_reader(raw: bytes, kind: int) -> None:
             messages.Dispense(DROP, 3, 7, 9_000),
             pb.ConnectResponse(
                 dispense=pb.Dispense(drop=f"drops/{DROP}", epoch=3, slot=7, ttl_ms=9_000)
+            ),
+        ),
+        (
+            messages.Dispense(DROP, 3, 7, 9_000, "00-a-b-01"),
+            pb.ConnectResponse(
+                dispense=pb.Dispense(
+                    drop=f"drops/{DROP}", epoch=3, slot=7, ttl_ms=9_000, traceparent="00-a-b-01"
+                )
             ),
         ),
         (

@@ -270,6 +270,7 @@ class Dispense(_message.Message):
     EPOCH_FIELD_NUMBER: _builtins.int
     SLOT_FIELD_NUMBER: _builtins.int
     TTL_MS_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
     drop: _builtins.str
     """`drops/{drop}`. The motor runs at most once for it, ever."""
     epoch: _builtins.int
@@ -280,6 +281,10 @@ class Dispense(_message.Message):
     """
     ttl_ms: _builtins.int
     """Milliseconds from receipt after which the motor may not be started."""
+    traceparent: _builtins.str
+    """The span of this command, as the header of W3C Trace Context; empty if the
+    drop is not traced. The agent puts the trace's id into its log lines.
+    """
     def __init__(
         self,
         *,
@@ -287,10 +292,11 @@ class Dispense(_message.Message):
         epoch: _builtins.int = ...,
         slot: _builtins.int = ...,
         ttl_ms: _builtins.int = ...,
+        traceparent: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop", b"drop", "epoch", b"epoch", "slot", b"slot", "ttl_ms", b"ttl_ms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drop", b"drop", "epoch", b"epoch", "slot", b"slot", "traceparent", b"traceparent", "ttl_ms", b"ttl_ms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -308,6 +314,8 @@ class Result(_message.Message):
     CAUSE_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
     JOURNAL_SEQUENCE_FIELD_NUMBER: _builtins.int
+    TRACEPARENT_FIELD_NUMBER: _builtins.int
+    TIMINGS_FIELD_NUMBER: _builtins.int
     drop: _builtins.str
     """`drops/{drop}`."""
     revision: _builtins.int
@@ -320,9 +328,17 @@ class Result(_message.Message):
     """Why."""
     journal_sequence: _builtins.int
     """Number of its record in the journal."""
+    traceparent: _builtins.str
+    """`Dispense.traceparent`; empty if there was none, or the agent has been
+    restarted since.
+    """
     @_builtins.property
     def evidence(self) -> Global___Evidence:
         """What the outcome rests on."""
+
+    @_builtins.property
+    def timings(self) -> Global___Timings:
+        """Where the time went; unset without a traceparent."""
 
     def __init__(
         self,
@@ -333,14 +349,70 @@ class Result(_message.Message):
         cause: _drop_service_pb2.Drop.Cause.ValueType = ...,
         evidence: Global___Evidence | None = ...,
         journal_sequence: _builtins.int = ...,
+        traceparent: _builtins.str = ...,
+        timings: Global___Timings | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "timings", b"timings"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "drop", b"drop", "evidence", b"evidence", "journal_sequence", b"journal_sequence", "outcome", b"outcome", "revision", b"revision"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "drop", b"drop", "evidence", b"evidence", "journal_sequence", b"journal_sequence", "outcome", b"outcome", "revision", b"revision", "timings", b"timings", "traceparent", b"traceparent"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Result: _TypeAlias = Result  # noqa: Y015
+
+@_typing.final
+class Timings(_message.Message):
+    """Where an agent's time for one drop went, by its monotonic clock: milliseconds
+    since it received the command, but for `motor_ms`. For spans only; nothing is
+    decided by them.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMMANDED_MS_FIELD_NUMBER: _builtins.int
+    ANSWERED_MS_FIELD_NUMBER: _builtins.int
+    MOTOR_MS_FIELD_NUMBER: _builtins.int
+    RECORDED_MS_FIELD_NUMBER: _builtins.int
+    SENT_MS_FIELD_NUMBER: _builtins.int
+    commanded_ms: _builtins.int
+    """Until the journal had the command durably and the board was commanded;
+    unset if it never was.
+    """
+    answered_ms: _builtins.int
+    """Until the outcome came from the board; unset without one."""
+    motor_ms: _builtins.int
+    """From the command on the wire to the board's answer; unset without one."""
+    recorded_ms: _builtins.int
+    """Until the journal had the result durably."""
+    sent_ms: _builtins.int
+    """Until this message was made."""
+    def __init__(
+        self,
+        *,
+        commanded_ms: _builtins.int | None = ...,
+        answered_ms: _builtins.int | None = ...,
+        motor_ms: _builtins.int | None = ...,
+        recorded_ms: _builtins.int = ...,
+        sent_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_answered_ms", b"_answered_ms", "_commanded_ms", b"_commanded_ms", "_motor_ms", b"_motor_ms", "answered_ms", b"answered_ms", "commanded_ms", b"commanded_ms", "motor_ms", b"motor_ms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_answered_ms", b"_answered_ms", "_commanded_ms", b"_commanded_ms", "_motor_ms", b"_motor_ms", "answered_ms", b"answered_ms", "commanded_ms", b"commanded_ms", "motor_ms", b"motor_ms", "recorded_ms", b"recorded_ms", "sent_ms", b"sent_ms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__answered_ms: _TypeAlias = _typing.Literal["answered_ms"]  # noqa: Y015
+    _WhichOneofArgType__answered_ms: _TypeAlias = _typing.Literal["_answered_ms", b"_answered_ms"]  # noqa: Y015
+    _WhichOneofReturnType__commanded_ms: _TypeAlias = _typing.Literal["commanded_ms"]  # noqa: Y015
+    _WhichOneofArgType__commanded_ms: _TypeAlias = _typing.Literal["_commanded_ms", b"_commanded_ms"]  # noqa: Y015
+    _WhichOneofReturnType__motor_ms: _TypeAlias = _typing.Literal["motor_ms"]  # noqa: Y015
+    _WhichOneofArgType__motor_ms: _TypeAlias = _typing.Literal["_motor_ms", b"_motor_ms"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__answered_ms) -> _WhichOneofReturnType__answered_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__commanded_ms) -> _WhichOneofReturnType__commanded_ms | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__motor_ms) -> _WhichOneofReturnType__motor_ms | None: ...
+
+Global___Timings: _TypeAlias = Timings  # noqa: Y015
 
 @_typing.final
 class ResultAck(_message.Message):

@@ -1,6 +1,7 @@
 """Calls of the API: the channel, its retries, and errors as this program tells them."""
 
 import json
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Self, TypeVar
 
@@ -23,6 +24,9 @@ from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.profile import Profile
 
 T = TypeVar("T")
+
+TRACEPARENT_MAX = 256
+"""Characters of the longest `traceparent` that is sent; version 00 has 55."""
 
 CALL_LIMIT_S = 20.0
 """Seconds that a call may take. No call of this program waits for a motor."""
@@ -97,7 +101,7 @@ class Api:
         metadata = self._metadata()
         if not metadata:
             raise CommandError("not logged in; `drink login` does it", Exit.LOGIN)
-        return self._call(method, request, metadata, limit_s)
+        return self._call(method, request, (*metadata, *_trace()), limit_s)
 
     def rows(
         self,
@@ -185,6 +189,14 @@ class Api:
     def _metadata(self) -> tuple[tuple[str, str], ...]:
         token = self.profile.token()
         return (("authorization", f"Bearer {token}"),) if token else ()
+
+
+def _trace() -> tuple[tuple[str, str], ...]:
+    """The span that the environment names, so that a drop joins the trace of what runs this."""
+    header = os.environ.get("TRACEPARENT", "")
+    # The server looks whether it is a valid one; gRPC takes printable ASCII only.
+    fits = header.isascii() and header.isprintable() and 0 < len(header) <= TRACEPARENT_MAX
+    return (("traceparent", header),) if fits else ()
 
 
 def _open(profile: Profile) -> grpc.Channel:

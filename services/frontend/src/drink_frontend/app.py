@@ -24,6 +24,7 @@ from drink_frontend.monitoring import Monitoring, Parts
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.context import Services
 from drink_frontend.sessions.server import SessionServer
+from drink_frontend.spans.tracer import Tracer
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify_process import verify_beside
@@ -42,6 +43,7 @@ from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.counting import Counting
 from drink_frontend.usecases.deadlines import Deadlines
 from drink_frontend.usecases.dispatch import Dispatch
+from drink_frontend.usecases.drop_traces import DropTraces
 from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.events import Events
 from drink_frontend.usecases.items import Items
@@ -119,19 +121,17 @@ class Frontend:
         self._metrics = metrics or Metrics(settings.metrics.machines_max)
         self._descriptors = _shared_out(settings)
         self._storage = storage
-        self._me = me = FrontendInstance(
-            id=randomness.id(),
-            name=f"{socket.gethostname()}:{settings.rpc.port}",
-            version=version("drink-frontend"),
-            started_ms=clock.now_ms(),
-        )
+        name, program = f"{socket.gethostname()}:{settings.rpc.port}", version("drink-frontend")
+        self._me = me = FrontendInstance(randomness.id(), name, program, clock.now_ms())
         self._open_links = open_links = Links()
         self._journals = Journals(storage, settings.links.journal_keep_s)
-        self._alarms = Alarms(storage, clock, settings.alarms)
+        self._alarms = alarms = Alarms(storage, clock, settings.alarms)
         self._review = AlarmReview(storage, clock)
         self._temperatures = Temperatures(storage, clock, settings.temperatures)
         self._presence = Presence(storage, open_links, clock, settings.presence, me)
-        self._deadlines = Deadlines(storage, open_links, clock, settings.drops)
+        self._tracer = Tracer(settings.tracing, "drink-frontend", me.version)
+        traces = DropTraces(self._tracer)
+        self._deadlines = Deadlines(storage, open_links, clock, settings.drops, traces)
         self._drops = Drops(
             storage,
             open_links,
@@ -139,10 +139,11 @@ class Frontend:
             randomness,
             deadlines=self._deadlines,
             settings=settings.drops,
+            traces=traces,
         )
         self._permits = Permits(storage, clock)
         self._leavers = _leavers(settings, storage, clock, me, directory)
-        dispatch = Dispatch(storage, clock, self._journals, self._alarms, self._metrics)
+        dispatch = Dispatch(storage, clock, self._journals, alarms, self._metrics, traces=traces)
         self._stop = asyncio.Event()
         self._restart = False
         accounts = Accounts(
@@ -154,10 +155,8 @@ class Frontend:
             card_key=read_card_key(settings.accounts.card_key_file),
             directory=directory,
         )
-        cards = accounts.kiosks.cards
-        self._links = LinkServer(
-            open_links, self._agents(clock), dispatch, clock, settings.links, cards=cards
-        )
+        agents, cards = self._agents(clock, traces), accounts.kiosks.cards
+        self._links = LinkServer(open_links, agents, dispatch, clock, settings.links, cards=cards)
         self._rpc, self._sessions = self._edges(accounts, clock, randomness, make_server, accepted)
         self._monitoring = self._watched(accounts, clock)
 
@@ -173,7 +172,7 @@ class Frontend:
         )
         return Monitoring(self._settings.metrics, self._metrics, parts, clock)
 
-    def _agents(self, clock: Clock) -> Agents:
+    def _agents(self, clock: Clock, traces: DropTraces) -> Agents:
         """What agents report."""
         return Agents(
             self._storage,
@@ -183,6 +182,7 @@ class Frontend:
             self._me.id,
             temperatures=self._temperatures,
             two_agents_alarm_s=self._settings.links.two_agents_alarm_s,
+            traces=traces,
         )
 
     def _edges(
@@ -202,6 +202,7 @@ class Frontend:
         transfers = Transfers(self._storage, clock, randomness, settings.accounts)
         machines = Machines(self._storage, clock, randomness)
         views = Views(self._storage.changes, accounts.balance, machines.get)
+        links_max = min(settings.rpc.connections.links_max, self._descriptors.reserved // 2)
         rpc = RpcServer(
             settings.rpc,
             drops=self._drops,
@@ -219,11 +220,9 @@ class Frontend:
             links=self._links,
             permits=self._permits,
             randomness=randomness,
+            tracer=self._tracer,
             ready=self._ready,
-            connections_max=(
-                self._descriptors.calls,
-                min(settings.rpc.connections.links_max, self._descriptors.reserved // 2),
-            ),
+            connections_max=(self._descriptors.calls, links_max),
             accepted=accepted,
             make_server=make_server,
             metrics=self._metrics,
@@ -238,6 +237,7 @@ class Frontend:
             views=views,
             version=version("drink-frontend"),
             started_ms=clock.now_ms(),
+            tracer=self._tracer,
             shutdown=self.stop if settings.sessions.shutdown_command else None,
         )
         return rpc, SessionServer(
@@ -315,6 +315,7 @@ class Frontend:
                 await self._alarms.keep()
                 await self._temperatures.keep(unfinished=True)
                 await self._presence.leave()
+            await self._tracer.close()
 
     async def _end(self) -> None:
         """Stops the parts in order; nothing is lost if the process is killed at any step."""

@@ -26,6 +26,7 @@ from drink_frontend.admin.statistics import statistics
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.loglines.process import take_over
 from drink_frontend.rpc import health as rpc_health
+from drink_frontend.spans.tracer import TracingUnavailableError
 from drink_frontend.storage.engine import StorageError
 from drink_frontend.system.startup import gc_paused
 
@@ -117,7 +118,7 @@ def serve(context: typer.Context) -> None:
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             restart = runner.run(app.serve(chosen))
-    except (StorageError, app.StorageBrokenError, OSError) as error:
+    except (StorageError, app.StorageBrokenError, TracingUnavailableError, OSError) as error:
         _log.critical("frontend_failed", error=str(error))
         raise typer.Exit(1) from None
     except app.PartEndedError as error:

@@ -23,6 +23,7 @@ from drink_frontend.links.settings import LinkSettings
 from drink_frontend.metrics.settings import MetricsSettings
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.settings import SessionSettings
+from drink_frontend.spans.settings import TracingSettings
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.system.directory.settings import LdapSettings
 from drink_frontend.system.oidc_settings import OidcSettings
@@ -130,6 +131,8 @@ class Settings(BaseSettings):
     """The port where Prometheus reads the metrics."""
     log: LogSettings = Field(default_factory=LogSettings)
     """What is logged."""
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
+    """Traces of drops, sent to a collector of OpenTelemetry."""
 
     @property
     def certificates(self) -> dict[str, Path]:

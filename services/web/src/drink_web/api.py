@@ -21,7 +21,9 @@ from drink.v1 import (
     statistics_service_pb2_grpc,
 )
 from drink_web.errors import CallError
+from drink_web.request_spans import traced
 from drink_web.settings import ConfigError, FrontendSettings, is_loopback
+from drink_web.spans.tracer import NO_TRACER, Tracer
 
 Metadata = Sequence[tuple[str, str]]
 
@@ -68,18 +70,21 @@ class Api:
 
     Args:
         settings: Where it is.
+        tracer: Makes the spans of calls that place drops.
 
     Raises:
         ConfigError: a file that the settings name cannot be used.
     """
 
-    def __init__(self, settings: FrontendSettings) -> None:
+    def __init__(self, settings: FrontendSettings, tracer: Tracer = NO_TRACER) -> None:
         self._limit_s = settings.call_limit_s
         self._gateway = _gateway(settings)
         self._channel = _open(settings)
         self.accounts: Any = account_service_pb2_grpc.AccountServiceStub(self._channel)
         self.alarms: Any = alarm_service_pb2_grpc.AlarmServiceStub(self._channel)
         self.drops: Any = drop_service_pb2_grpc.DropServiceStub(self._channel)
+        if tracer.is_on:
+            self.drops.Drop = traced(self.drops.Drop, tracer)  # type: ignore[assignment]
         self.events: Any = event_service_pb2_grpc.EventServiceStub(self._channel)
         self.items: Any = item_service_pb2_grpc.ItemServiceStub(self._channel)
         self.kiosks: Any = kiosk_service_pb2_grpc.KioskServiceStub(self._channel)

@@ -8,6 +8,7 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.metadata import version
 
 import uvicorn
 from starlette.applications import Starlette
@@ -47,9 +48,11 @@ from drink_web.pages import (
 )
 from drink_web.pages.home import Home
 from drink_web.providers import Providers
+from drink_web.request_spans import RequestSpans
 from drink_web.rest.routes import routes as rest_routes
 from drink_web.security import SecurityHeaders, is_same_origin
 from drink_web.settings import Settings
+from drink_web.spans.tracer import Tracer
 from drink_web.streams import Streams
 from drink_web.visit import Site, Visit, environment
 
@@ -69,11 +72,14 @@ def make_site(settings: Settings) -> Site:
 
     Raises:
         ConfigError: a file that the settings name cannot be used.
+        TracingUnavailableError: traces are wanted, and what sends them is not installed.
     """
-    api = Api(settings.frontend)
+    tracer = Tracer(settings.tracing, "drink-web", version("drink-web"))
+    api = Api(settings.frontend, tracer)
     assets = Assets()
     return Site(
         settings=settings,
+        tracer=tracer,
         api=api,
         house=House(api, settings.frontend, settings.pictures),
         cookies=Cookies(settings.cookies),
@@ -120,6 +126,8 @@ def make_app(site: Site) -> ASGIApp:
         exception_handlers={HTTPException: wrong},
     )
     outer: ASGIApp = SecurityHeaders(app)
+    if site.tracer.is_on:
+        outer = RequestSpans(outer, site.tracer)
     proxies = site.settings.http.proxies
     return ProxyHeadersMiddleware(outer, list(proxies)) if proxies else outer  # type: ignore[arg-type,return-value]
 
@@ -316,6 +324,7 @@ async def serve(settings: Settings) -> None:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
         await site.api.close()
+        await site.tracer.close()
 
 
 def _listening(address: str, port: int) -> socket.socket:

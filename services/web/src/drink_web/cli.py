@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from drink_web.settings import ConfigError, Settings, load, reference, show
+from drink_web.spans.tracer import TracingUnavailableError
 
 # What serves takes a second to load, and a health check is asked for every few seconds.
 # ruff: noqa: PLC0415
@@ -73,9 +74,9 @@ def serve(context: typer.Context) -> None:
     logs.set_up(chosen.log)
     try:
         asyncio.run(app.serve(chosen))
-    except (ConfigError, OSError) as error:
+    except (ConfigError, TracingUnavailableError, OSError) as error:
         typer.echo(f"drink-web: {error}", err=True)
-        raise typer.Exit(2 if isinstance(error, ConfigError) else 1) from None
+        raise typer.Exit(1 if isinstance(error, OSError) else 2) from None
 
 
 @main.command()

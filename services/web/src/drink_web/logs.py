@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+from drink_web.request_spans import add_trace_id
 from drink_web.settings import LogSettings
 
 
@@ -81,6 +82,7 @@ def set_up(settings: LogSettings, clock: Callable[[], float] = time.monotonic) -
     as_json = settings.format == "json" or (settings.format == "auto" and not sys.stdout.isatty())
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(_Line(as_json=as_json))
+    handler.addFilter(add_trace_id)
     handler.addFilter(_Limit(settings.repeats_per_minute_max, clock))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     logging.getLogger("drink_web").setLevel(settings.level.upper())

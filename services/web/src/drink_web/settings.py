@@ -22,6 +22,7 @@ from pydantic_settings import (
 )
 
 from drink_web.notify_settings import NotifySettings
+from drink_web.spans.settings import TracingSettings
 
 ENV_PREFIX = "DRINK_WEB_"
 
@@ -321,6 +322,8 @@ class Settings(BaseSettings):
     """Time limits of a stop."""
     log: LogSettings = Field(default_factory=LogSettings)
     """Content and format of the log."""
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
+    """Traces of drops, sent to a collector of OpenTelemetry."""
 
     @classmethod
     def settings_customise_sources(

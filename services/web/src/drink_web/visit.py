@@ -23,6 +23,7 @@ from drink_web.forms import read_form, read_upload
 from drink_web.house import House
 from drink_web.providers import Providers
 from drink_web.settings import Settings
+from drink_web.spans.tracer import Tracer
 from drink_web.streams import SILENT_HEARTBEATS, StreamResponse, Streams
 from drink_web.texts import TEXTS, Texts, preferred
 
@@ -46,6 +47,7 @@ class Site:
     """What all requests share."""
 
     settings: Settings
+    tracer: Tracer
     api: Api
     house: House
     cookies: Cookies

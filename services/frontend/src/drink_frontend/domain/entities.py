@@ -215,6 +215,7 @@ class Drop:
         refunded: Credits that were given back after it was paid.
         buyer: Name of the buyer's account, for people.
         decider: Name of the operator who decided its outcome, for people; None unless one did.
+        traceparent: The span that ordered it, as its header; None for a drop that is not traced.
     """
 
     id: str
@@ -240,6 +241,7 @@ class Drop:
     refunded: int = 0
     buyer: str = ""
     decider: str | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +292,25 @@ class Refund:
 
 
 @dataclass(frozen=True, slots=True)
+class Timings:
+    """Where an agent's time for a drop went: milliseconds since it received the command.
+
+    Attributes:
+        commanded_ms: Until the journal had it and the board was commanded; None if it never was.
+        answered_ms: Until the board's outcome; None without one.
+        motor_ms: From the command on the wire to the board's answer; None without one.
+        recorded_ms: Until the journal had the result.
+        sent_ms: Until the result was sent.
+    """
+
+    commanded_ms: int | None
+    answered_ms: int | None
+    motor_ms: int | None
+    recorded_ms: int
+    sent_ms: int
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """What a machine's agent reports of a drop.
 
@@ -300,6 +321,8 @@ class Result:
         cause: Why.
         evidence: What it rests on. JSON values, kept as they came.
         journal_sequence: Number of the result's record in the agent's journal.
+        traceparent: What came with the command, if the agent still knows it; else empty.
+        timings: Where its time went; None if the agent does not tell.
     """
 
     drop_id: str
@@ -308,6 +331,8 @@ class Result:
     cause: Cause
     evidence: dict[str, Any]
     journal_sequence: int
+    traceparent: str = ""
+    timings: Timings | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,7 @@ from drink_frontend.links.messages import (
 from drink_frontend.links.reports import Report, ReportBacklog, RetryDelays
 from drink_frontend.links.settings import LinkSettings
 from drink_frontend.links.state import AgentRun, LinkState, Phase
+from drink_frontend.spans.context import trace_id_of
 from drink_frontend.usecases.agents import Agents
 from drink_frontend.usecases.card_logins import CardLogins
 from drink_frontend.usecases.dispatch import Dispatch
@@ -136,13 +137,15 @@ class Link:
         """Sends the command of a drop whose dispatch on this link is committed."""
         self._expected.add(drop.id)
         ttl_ms = round(self._settings.command_ttl_s * 1000)
-        self._send(Dispense(drop.id, self.state.epoch, drop.slot, ttl_ms))
+        trace = self._dispatch.commanded(drop)
+        self._send(Dispense(drop.id, self.state.epoch, drop.slot, ttl_ms, trace))
         self._log.debug(
             "drop_dispatched",
             drop_id=drop.id,
             account=drop.account,
             slot=drop.slot,
             price=drop.price,
+            **trace_id_of(drop.traceparent),
         )
 
     def fail(self, error: DrinkError) -> None:

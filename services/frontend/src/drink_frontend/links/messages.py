@@ -86,6 +86,8 @@ class Dispense:
     epoch: int
     slot: int
     ttl_ms: int
+    traceparent: str = ""
+    """Empty for a drop that is not traced."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,8 +40,13 @@ CAUSES = {
 _STATES_BY_WIRE: dict[int, State] = {wire: state for state, wire in STATES.items()}
 
 
-def drop_order(request: drop_service_pb2.DropRequest, account: str, token: str | None) -> DropOrder:
-    """The order of `account`, whose token has the digest `token`."""
+def drop_order(
+    request: drop_service_pb2.DropRequest,
+    account: str,
+    token: str | None,
+    traceparent: str | None = None,
+) -> DropOrder:
+    """The order of `account`, whose token has the digest `token`, placed by a span or by none."""
     machine, slot = parse_slot(request.slot, "slot")
     delay = request.delay
     if delay.nanos or not 0 <= delay.seconds <= DELAY_MAX_S:
@@ -54,6 +59,7 @@ def drop_order(request: drop_service_pb2.DropRequest, account: str, token: str |
         delay_s=delay.seconds,
         price_ceiling=request.price_ceiling if request.HasField("price_ceiling") else None,
         token=token,
+        traceparent=traceparent,
     )
 
 

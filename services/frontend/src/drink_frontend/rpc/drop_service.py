@@ -14,6 +14,7 @@ from drink_frontend.domain.errors import (
     FieldInvalidError,
 )
 from drink_frontend.domain.limits import PAGE_MAX, check_text
+from drink_frontend.rpc.call_spans import traceparent
 from drink_frontend.rpc.calls import Context, administrator, caller, current_call
 from drink_frontend.rpc.conversion import (
     page_limit,
@@ -82,7 +83,7 @@ class DropService(drop_service_pb2_grpc.DropServiceServicer):
 
     async def Drop(self, request: pb.DropRequest, context: Context) -> pb.DropResponse:
         """Buys an item and waits for the outcome, unless the drop is delayed or has no_wait."""
-        order = drop_order(request, caller().id, current_call().token_digest)
+        order = drop_order(request, caller().id, current_call().token_digest, traceparent())
         drop = await self._drops.place(order)
         if not (order.delay_s or request.no_wait or drop.state.answered):
             # The drop itself goes on, since it is paid for.

@@ -35,11 +35,13 @@ from drink_frontend.metrics.instruments import MethodMetrics, Metrics
 from drink_frontend.rpc.admission import Admission
 from drink_frontend.rpc.authentication import Access, Authentication, access_of, bearer_token
 from drink_frontend.rpc.call_rates import CallRates
+from drink_frontend.rpc.call_spans import traced
 from drink_frontend.rpc.calls import Call, Context, Kind, parse_peer
 from drink_frontend.rpc.connection_limits import ConnectionLimits
 from drink_frontend.rpc.errors import WireError, fault, refusal
 from drink_frontend.rpc.messages import Implementation, Messages
 from drink_frontend.rpc.response_limits import ResponseLimits
+from drink_frontend.spans.tracer import NO_TRACER, Tracer
 from drink_frontend.usecases.gateways import Gateways
 from drink_frontend.usecases.tokens import digest
 
@@ -108,6 +110,7 @@ class Interceptor(grpc.aio.ServerInterceptor):
         authentication: Finds out who calls.
         messages: Reads requests and writes responses.
         randomness: Ids of calls and incidents.
+        tracer: Makes the spans of calls that place drops.
     """
 
     def __init__(
@@ -117,12 +120,15 @@ class Interceptor(grpc.aio.ServerInterceptor):
         authentication: Authentication,
         messages: Messages,
         randomness: Randomness,
+        *,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self._limits = limits
         self._gateways = gateways
         self._authentication = authentication
         self._messages = messages
         self._randomness = randomness
+        self._tracer = tracer
         self._refusals = LogRateLimiter(REFUSALS_LOGGED, REFUSALS_S)
         self._tasks: set[asyncio.Task[Any]] = set()
         self._handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
@@ -160,7 +166,8 @@ class Interceptor(grpc.aio.ServerInterceptor):
             if response_streaming
             else grpc.stream_unary_rpc_method_handler
         )
-        handler: grpc.RpcMethodHandler[Any, Any] = make(partial(self.serve, method), None, None)
+        serve = traced(partial(self.serve, method), method.name, self._tracer)
+        handler: grpc.RpcMethodHandler[Any, Any] = make(serve, None, None)
         return handler
 
     async def serve(self, method: Method, _requests: object, context: Context) -> Any:

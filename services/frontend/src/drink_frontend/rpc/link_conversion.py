@@ -13,7 +13,7 @@ from drink.v1 import drop_service_pb2, machine_link_service_pb2
 from drink_frontend.domain.agents import MOTOR_TIMES_S, AgentStats
 from drink_frontend.domain.cards import CARD_NUMBER_MAX
 from drink_frontend.domain.drop import Cause, State
-from drink_frontend.domain.entities import Result
+from drink_frontend.domain.entities import Result, Timings
 from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
 from drink_frontend.domain.limits import SLOT_MAX
 from drink_frontend.domain.stock import Sensor
@@ -33,6 +33,12 @@ IGNORED_SLOTS_MAX = 8
 
 VERSION_MAX = 64
 """Characters kept of the version of an agent or a board."""
+
+TRACEPARENT_MAX = 64
+"""Characters kept of the `traceparent` that an agent sends back; it has 55."""
+
+TIMING_MS_MAX = 7 * 86_400_000
+"""Longest time that is believed of an agent: a result may wait for days for a link."""
 
 _Wire = machine_link_service_pb2
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
@@ -93,10 +99,14 @@ def _message(message: messages.FrontendMessage) -> _Wire.ConnectResponse:
                     stats_interval_seconds=message.stats_interval_s,
                 )
             )
-        case messages.Dispense(drop_id, epoch, slot, ttl_ms):
+        case messages.Dispense(drop_id, epoch, slot, ttl_ms, traceparent):
             return _Wire.ConnectResponse(
                 dispense=_Wire.Dispense(
-                    drop=drop_name(drop_id), epoch=epoch, slot=slot, ttl_ms=ttl_ms
+                    drop=drop_name(drop_id),
+                    epoch=epoch,
+                    slot=slot,
+                    ttl_ms=ttl_ms,
+                    traceparent=traceparent,
                 )
             )
         case messages.ResultAck():
@@ -138,7 +148,24 @@ def _result(result: _Wire.Result) -> Result:
         cause=_CAUSES_BY_WIRE.get(result.cause, Cause.NONE),
         evidence=_evidence(result.evidence) if result.HasField("evidence") else {},
         journal_sequence=_natural(result.journal_sequence, "result.journal_sequence"),
+        traceparent=result.traceparent[:TRACEPARENT_MAX],
+        timings=_timings(result.timings) if result.HasField("timings") else None,
     )
+
+
+def _timings(timings: _Wire.Timings) -> Timings:
+    # They are only drawn: what no clock can have measured is left out, and nothing is refused.
+    return Timings(
+        commanded_ms=_since(timings.commanded_ms) if timings.HasField("commanded_ms") else None,
+        answered_ms=_since(timings.answered_ms) if timings.HasField("answered_ms") else None,
+        motor_ms=_since(timings.motor_ms) if timings.HasField("motor_ms") else None,
+        recorded_ms=_since(timings.recorded_ms),
+        sent_ms=_since(timings.sent_ms),
+    )
+
+
+def _since(ms: int) -> int:
+    return min(max(ms, 0), TIMING_MS_MAX)
 
 
 def _not_received(not_received: _Wire.NotReceived) -> messages.NotReceived:

@@ -54,6 +54,7 @@ from drink_frontend.rpc.response_limits import PageLimits, ResponseLimits
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.rpc.statistics_service import StatisticsService
 from drink_frontend.rpc.tls import Revoked, server_credentials
+from drink_frontend.spans.tracer import NO_TRACER, Tracer
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.alarms import AlarmReview
@@ -161,6 +162,7 @@ class RpcServer:
         accepted: Lists and closes this process's connections; None disables that.
         make_server: Makes gRPC's servers; takes the keywords of `grpc.aio.server`.
         metrics: Counts calls.
+        tracer: Makes the spans of calls that place drops.
 
     Raises:
         OSError: the list of revoked certificates or of gateways cannot be read.
@@ -193,6 +195,7 @@ class RpcServer:
         accepted: AcceptedConnections | None,
         make_server: Callable[..., grpc.aio.Server] = grpc.aio.server,
         metrics: Metrics | None = None,
+        tracer: Tracer = NO_TRACER,
     ) -> None:
         self.links_port = 0
         self._settings = settings
@@ -226,7 +229,7 @@ class RpcServer:
             links,
             permits,
         )
-        self._interceptor = self._make_interceptor(randomness, metrics or Metrics())
+        self._interceptor = self._make_interceptor(randomness, metrics or Metrics(), tracer)
         # One server for each listener, so that each has connections of its own.
         self._servers = [
             make_server(interceptors=[self._interceptor], options=options(settings, most))
@@ -235,7 +238,9 @@ class RpcServer:
         for server in self._servers:
             self._add_services(server)
 
-    def _make_interceptor(self, randomness: Randomness, metrics: Metrics) -> Interceptor:
+    def _make_interceptor(
+        self, randomness: Randomness, metrics: Metrics, tracer: Tracer
+    ) -> Interceptor:
         settings, use_cases, connections = self._settings, self._use_cases, self._connections
         admission = Admission(
             settings.admission, settings.calls_max, connections.cut, connections.is_suspect
@@ -261,6 +266,7 @@ class RpcServer:
                 connections.carried,
             ),
             randomness,
+            tracer=tracer,
         )
 
     def _add_services(self, server: grpc.aio.Server) -> None:

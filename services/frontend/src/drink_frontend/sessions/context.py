@@ -15,6 +15,7 @@ from drink_frontend.sessions.dialects import Dialect
 from drink_frontend.sessions.limits import BufferLimit, TurnQueue
 from drink_frontend.sessions.replies import StatReplies, greeting, machine_title
 from drink_frontend.sessions.settings import ListenerSettings, SessionSettings
+from drink_frontend.spans.tracer import NO_TRACER, Tracer
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.audit import Notes
 from drink_frontend.usecases.drops import Drops
@@ -53,6 +54,7 @@ class Services:
         stat_replies: Encoded replies to STAT.
         request_id: Makes an id for each command that moves credits.
         choose: Chooses one of the slots that RAND may drop.
+        tracer: Makes the spans of commands that buy.
     """
 
     accounts: Accounts
@@ -68,6 +70,7 @@ class Services:
     stat_replies: StatReplies = field(default_factory=StatReplies)
     request_id: Callable[[], str] = _request_id
     choose: Callable[[Sequence[Slot]], Slot] = secrets.choice
+    tracer: Tracer = NO_TRACER
 
 
 @dataclass(frozen=True, slots=True)

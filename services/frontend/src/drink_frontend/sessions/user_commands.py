@@ -26,6 +26,7 @@ from drink_frontend.sessions.replies import (
 )
 from drink_frontend.sessions.reply_codes import FAILED_DROPS, Refused, ReplyCode
 from drink_frontend.sessions.state import SessionState, retry_unavailable
+from drink_frontend.spans.tracer import Kind
 from drink_frontend.usecases.placement import DropOrder
 
 
@@ -214,6 +215,22 @@ async def random_drop(session: SessionState, delay_s: int = 0) -> Reply:
 
 
 async def _buy(session: SessionState, machine_name: str, number: int, delay_s: int) -> Reply:
+    span = session.services.tracer.start("session.drop", Kind.SERVER)
+    if span is None or not span.context.sampled:
+        return await _order(session, machine_name, number, delay_s)
+    try:
+        return await _order(session, machine_name, number, delay_s, span.context.traceparent)
+    finally:
+        span.end()
+
+
+async def _order(
+    session: SessionState,
+    machine_name: str,
+    number: int,
+    delay_s: int,
+    traceparent: str | None = None,
+) -> Reply:
     services = session.services
     order = DropOrder(
         account=session.caller.id,
@@ -221,6 +238,7 @@ async def _buy(session: SessionState, machine_name: str, number: int, delay_s: i
         machine=machine_name,
         slot=number,
         delay_s=delay_s,
+        traceparent=traceparent,
     )
     placed = await retry_unavailable(lambda: services.drops.place(order))
     session.drop_id = placed.id

@@ -51,6 +51,7 @@ HIDDEN: Mapping[type, Mapping[str, Any]] = {
         "revision": 0,
         "buyer": "",
         "decider": None,
+        "traceparent": None,
     },
     Account: {"name": "", "password_hash": None, "display_name": None},
     Machine: {"epoch": 0, "journal_id": None, "journal_sequence": 0, "slots": ()},

@@ -47,7 +47,7 @@ from drink_frontend.storage.columns import (
     text_column,
 )
 
-SCHEMA_REVISION = "0024"
+SCHEMA_REVISION = "0025"
 """The newest migration. Revisions are numbers of 4 digits, which compare as texts."""
 
 FACTS_MAX = 65_536
@@ -315,6 +315,7 @@ drops = Table(
     column("not_before_ms", null=True),
     column("dispatched_ms", null=True),
     column("settled_ms", null=True),
+    text_column("traceparent", null=True),
     UniqueConstraint("id"),
     UniqueConstraint("account", "request_id"),
     ForeignKeyConstraint(["machine", "slot"], ["slots.machine", "slots.number"]),

@@ -19,6 +19,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance, machine_named, machine_on_link
 from drink_frontend.usecases.audit import AgentRecords, Alarms
+from drink_frontend.usecases.drop_traces import NO_TRACES, DropTraces
 from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.temperatures import Temperatures
 
@@ -36,10 +37,12 @@ class LinkOpening:
     Attributes:
         epoch: Its number, higher than any before it.
         wanted: Drops whose outcome the frontend does not have.
+        lost: Drops that became UNKNOWN with it.
     """
 
     epoch: int
     wanted: tuple[str, ...]
+    lost: tuple[Drop, ...] = ()
 
 
 class Agents:
@@ -53,6 +56,7 @@ class Agents:
         frontend: Id of this frontend's process.
         temperatures: Keeps what the boards' thermometers show.
         two_agents_alarm_s: Seconds between alarms about two agents of one machine.
+        traces: Makes the drops' spans.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class Agents:
         *,
         temperatures: Temperatures,
         two_agents_alarm_s: float = 3600,
+        traces: DropTraces = NO_TRACES,
     ) -> None:
         self._storage = storage
         self._clock = clock
@@ -73,6 +78,7 @@ class Agents:
         self._temperatures = temperatures
         self._frontend = frontend
         self._two_agents_alarm_s = two_agents_alarm_s
+        self._traces = traces
         self._unlisted: dict[str, tuple[int, ...]] = {}
 
     async def open_link(
@@ -108,10 +114,10 @@ class Agents:
             if heard is not None:
                 tx.machines.saw_journal(machine, *heard)
             known = machine_named(tx, machine)
-            wanted = _wanted(tx, machine)
+            wanted, lost = _wanted(tx, machine), list[Drop]()
             if not _journal_intact(known, journal_id, journal_sequence):
                 kept = records.allows(AuditKind.JOURNAL_REPLACED)
-                _lose_proof(
+                lost = _lose_proof(
                     tx,
                     known,
                     wanted,
@@ -132,7 +138,8 @@ class Agents:
             )
             rivals = _record_rivals(tx, machine, agent, now_ms, self._two_agents_alarm_s)
             records.add(AuditKind.LINK_OPENED, {"epoch": epoch, "journal_id": journal_id, **agent})
-            return LinkOpening(epoch, tuple(drop.id for drop in wanted)), records.caused, rivals
+            opening = LinkOpening(epoch, tuple(drop.id for drop in wanted), tuple(lost))
+            return opening, records.caused, rivals
 
         try:
             opening, caused, rivals = await self._storage.write(open_link)
@@ -141,6 +148,7 @@ class Agents:
                 self._journals.saw(machine, heard)
             raise
         self._alarms.caused(machine, caused, recordable)
+        self._traces.ended(*opening.lost)
         if rivals is not None:
             log.error("two_agents", machine=machine, **rivals)
         return opening
@@ -260,11 +268,14 @@ def _lose_proof(
     journal_id: str,
     journal_sequence: int,
     recorded: bool,
-) -> None:
-    for drop in drops:
-        advance(tx, drop, DropEvent.LOSE, Cause.JOURNAL_REPLACED, actor="frontend", now_ms=now_ms)
+) -> list[Drop]:
+    cause = Cause.JOURNAL_REPLACED
+    lost = [
+        advance(tx, drop, DropEvent.LOSE, cause, actor="frontend", now_ms=now_ms).drop
+        for drop in drops
+    ]
     if not recorded:
-        return
+        return lost
     tx.audit.add(
         AuditRecord(
             kind=AuditKind.JOURNAL_REPLACED,
@@ -280,6 +291,7 @@ def _lose_proof(
             },
         )
     )
+    return lost
 
 
 def _record_rivals(

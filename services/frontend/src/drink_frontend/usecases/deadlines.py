@@ -16,9 +16,11 @@ from drink_frontend.domain.entities import Drop, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import DELAY_MAX_S
 from drink_frontend.domain.ports import Clock
+from drink_frontend.spans.context import trace_id_of
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
+from drink_frontend.usecases.drop_traces import NO_TRACES, DropTraces
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.settings import DropSettings
 
@@ -56,6 +58,7 @@ class Deadlines:
         links: The open links.
         clock: Time.
         settings: Limits.
+        traces: Makes the drops' spans.
     """
 
     def __init__(
@@ -64,10 +67,12 @@ class Deadlines:
         links: Links,
         clock: Clock,
         settings: DropSettings,
+        traces: DropTraces = NO_TRACES,
     ) -> None:
         self._storage = storage
         self._links = links
         self._clock = clock
+        self._traces = traces
         self._interval_s = settings.look_interval_s
         # A wall clock that is set back must not hold a scheduled drop's credits for longer.
         self._scheduled = TimeoutTracker(DELAY_MAX_S)
@@ -124,19 +129,26 @@ class Deadlines:
     async def _apply(self, seen: Drop, event: DropEvent) -> None:
         now_ms = self._clock.now_ms()
 
-        def apply(tx: Transaction) -> bool:
+        def apply(tx: Transaction) -> Drop | None:
             drop = tx.drops.get(seen.id)
             assert drop is not None
             # Another frontend or the agent may have changed the drop first; and the time of a drop
             # that was dispatched again starts anew.
             if (drop.state, drop.epoch) != (seen.state, seen.epoch):
-                return False
+                return None
             what, cause, facts = _fate(tx, drop, event)
-            advance(tx, drop, what, cause, actor="frontend", now_ms=now_ms, facts=facts)
-            return True
+            return advance(tx, drop, what, cause, actor="frontend", now_ms=now_ms, facts=facts).drop
 
-        if await self._storage.write(apply):
-            log.info("drop_deadline", drop_id=seen.id, machine=seen.machine, deadline=event)
+        drop = await self._storage.write(apply)
+        if drop is not None:
+            self._traces.ended(drop)
+            log.info(
+                "drop_deadline",
+                drop_id=drop.id,
+                machine=drop.machine,
+                deadline=event,
+                **trace_id_of(drop.traceparent),
+            )
 
     async def _until_due(self) -> float:
         next_due_ms = await self._storage.read(lambda tx: tx.drops.next_due_ms())

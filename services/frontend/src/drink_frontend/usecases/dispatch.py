@@ -4,6 +4,7 @@ A report is a fact about the past. It is accepted on any link, any number of tim
 and changes a drop at most once. Commands are sent only on a machine's newest link.
 """
 
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -13,11 +14,13 @@ from drink_frontend.domain.entities import AuditKind, Drop, Result
 from drink_frontend.domain.errors import LinkProtocolError, RateLimitedError
 from drink_frontend.domain.ports import Clock
 from drink_frontend.metrics.instruments import Metrics
+from drink_frontend.spans.context import trace_id_of
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance, dispatch_next, machine_on_link
 from drink_frontend.usecases.audit import AgentRecords, Alarms, shortened
+from drink_frontend.usecases.drop_traces import NO_TRACES, DropTraces
 from drink_frontend.usecases.journals import Journals
 
 log = structlog.get_logger(__name__)
@@ -32,6 +35,7 @@ class Dispatch:
         journals: How far the agents' journals have come.
         alarms: Limits the audit records that agents can cause without end, and counts the others.
         metrics: Times the results, and counts what became of them.
+        traces: Makes the drops' spans.
     """
 
     def __init__(
@@ -41,12 +45,19 @@ class Dispatch:
         journals: Journals,
         alarms: Alarms,
         metrics: Metrics | None = None,
+        *,
+        traces: DropTraces = NO_TRACES,
     ) -> None:
         self._metrics = metrics or Metrics()
         self._storage = storage
         self._clock = clock
         self._journals = journals
         self._alarms = alarms
+        self._traces = traces
+
+    def commanded(self, drop: Drop) -> str:
+        """A drop's command is sent now; returns the `traceparent` that goes with it, or nothing."""
+        return self._traces.commanded(drop)
 
     async def take(self, machine: str, epoch: int) -> Drop | None:
         """Commits that the machine's next drop is dispatched on link `epoch`, and returns it.
@@ -124,23 +135,26 @@ class Dispatch:
         if result.outcome not in AGENT_CAUSES or result.revision < 1:
             raise LinkProtocolError("not a result of an agent")
         self._metrics.reported(result.drop_id)
-        now_ms = self._clock.now_ms()
+        now_ms, received = self._clock.now_ms(), self._traces.now()
         recordable = self._alarms.recordable(machine)
         journal = (journal_id, result.journal_sequence)
 
         def settle_and_dispatch(
             tx: Transaction,
-        ) -> tuple[Verdict | None, Drop | None, list[AuditKind]]:
+        ) -> tuple[_Settled | None, Drop | None, list[AuditKind]]:
             records = AgentRecords(tx, machine, now_ms, recordable)
             tx.machines.saw_journal(machine, *journal)
-            verdict = _settle(tx, machine, result, now_ms, records)
-            return verdict, dispatch_next(tx, machine, epoch, now_ms), records.caused
+            settled = _settle(tx, machine, result, now_ms, records)
+            return settled, dispatch_next(tx, machine, epoch, now_ms), records.caused
 
         needs = Needs(drops={result.drop_id}, machines={machine}, queues={machine}, new_transfers=1)
-        verdict, following, caused = await self._storage.write(settle_and_dispatch, needs)
+        settled, following, caused = await self._storage.write(settle_and_dispatch, needs)
         self._journals.kept(machine, journal)
         self._alarms.caused(machine, caused, recordable)
+        verdict = None if settled is None else settled.verdict
         self._metrics.judged(verdict)
+        if settled is not None and verdict is Verdict.MOVED:
+            self._traces.reported(settled.before, settled.after, result, received)
         expected = verdict in {Verdict.MOVED, Verdict.REPEATED}
         (log.info if expected else log.error)(
             "drop_reported",
@@ -149,13 +163,30 @@ class Dispatch:
             outcome=result.outcome,
             cause=result.cause,
             verdict=verdict or "ORPHAN",
+            # A drop that is not known here may be known where its trace began.
+            **trace_id_of(result.traceparent if settled is None else settled.before.traceparent),
         )
         return following
 
 
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What a result did to its drop.
+
+    Attributes:
+        verdict: Whether it was applied.
+        before: The drop as it was.
+        after: The drop now.
+    """
+
+    verdict: Verdict
+    before: Drop
+    after: Drop
+
+
 def _settle(
     tx: Transaction, machine: str, result: Result, now_ms: int, records: AgentRecords
-) -> Verdict | None:
+) -> _Settled | None:
     """Applies a result to its drop; None if the machine has no such drop."""
     evidence = result.evidence
     facts: dict[str, Any] = {
@@ -170,7 +201,7 @@ def _settle(
         records.add(AuditKind.ORPHAN_RESULT, orphan)
         return None
     if result.revision <= drop.revision:
-        return Verdict.REPEATED
+        return _Settled(Verdict.REPEATED, drop, drop)
     if contradiction := evidence.get("contradiction"):
         claim = {"slot": drop.slot, "contradiction": contradiction}
         records.add(AuditKind.SENSOR_CONTRADICTED, claim, drop)
@@ -182,7 +213,7 @@ def _settle(
         sensor_independent=bool(evidence.get("sensor_independent")),
         earlier=drop.cause,
     )
-    return advance(
+    answer = advance(
         tx,
         drop,
         event,
@@ -192,4 +223,5 @@ def _settle(
         revision=result.revision,
         facts=facts,
         contradictions=records,
-    ).verdict
+    )
+    return _Settled(answer.verdict, drop, answer.drop)

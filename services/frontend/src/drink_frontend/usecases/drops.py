@@ -31,11 +31,13 @@ from drink_frontend.domain.errors import (
 from drink_frontend.domain.limits import check_item, check_request_id, check_text
 from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
+from drink_frontend.spans.context import trace_id_of
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance
 from drink_frontend.usecases.deadlines import Deadlines
+from drink_frontend.usecases.drop_traces import NO_TRACES, DropTraces
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.placement import DropOrder, Placement
 from drink_frontend.usecases.refunds import Refunding, RefundOrder
@@ -60,6 +62,7 @@ class Drops:
         randomness: Ids.
         deadlines: Woken when a drop was scheduled, so that it is released in time.
         settings: Limits.
+        traces: Makes their spans.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Drops:
         *,
         deadlines: Deadlines,
         settings: DropSettings,
+        traces: DropTraces = NO_TRACES,
     ) -> None:
         self._storage = storage
         self._links = links
@@ -78,6 +82,7 @@ class Drops:
         self._randomness = randomness
         self._deadlines = deadlines
         self._settings = settings
+        self._traces = traces
         self._placements: set[asyncio.Task[Drop]] = set()
         self._draining = False
         self._cancels = RateLimiter(
@@ -116,6 +121,7 @@ class Drops:
     async def _place(self, order: DropOrder) -> Drop:
         if self._draining:
             raise ShuttingDownError("the frontend is shutting down")
+        ordered = self._traces.now()
         link = self._links.ready(order.machine)
         placement = Placement(
             order,
@@ -134,6 +140,8 @@ class Drops:
                 link.fail(OutcomeUnknownError(why))
             raise
         drop = placed.drop
+        if placed.is_new:
+            self._traces.reserved(drop, ordered)
         if placed.commanded is not None:
             assert link is not None
             link.command(placed.commanded)
@@ -150,6 +158,7 @@ class Drops:
                 slot=drop.slot,
                 price=drop.price,
                 state=drop.state,
+                **trace_id_of(drop.traceparent),
             )
         return drop
 
@@ -348,18 +357,22 @@ class Drops:
             raise RateLimitedError("too many cancellations", retry_after_seconds=math.ceil(wait_s))
         now_ms = self._clock.now_ms()
 
-        def cancel(tx: Transaction) -> Drop:
+        def cancel(tx: Transaction) -> tuple[Drop, bool]:
             drop = drop_shown(caller, tx.drops.get(drop_id))
             if drop.cause is Cause.CANCELLED:
-                return drop
+                return drop, False
             answer = advance(
                 tx, drop, DropEvent.CANCEL, Cause.CANCELLED, actor=caller.id, now_ms=now_ms
             )
             if answer.verdict is Verdict.REFUSED:
                 raise DropNotCancellableError(f"the drop is {drop.state}")
-            return answer.drop
+            return answer.drop, True
 
-        return await self._storage.write(cancel, Needs(drops={drop_id}, new_transfers=1))
+        needs = Needs(drops={drop_id}, new_transfers=1)
+        drop, is_moved = await self._storage.write(cancel, needs)
+        if is_moved:
+            self._traces.ended(drop)
+        return drop
 
     async def decide(self, operator: str, drop_id: str, *, dispensed: bool, why: str) -> Drop:
         """Settles an UNKNOWN drop as an operator decided.

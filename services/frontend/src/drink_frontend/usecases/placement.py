@@ -55,6 +55,7 @@ class DropOrder:
         price_ceiling: Most credits the buyer will pay; None for any price.
         token: Digest of the bearer token that speaks for the buyer, looked at again in the unit
             that takes the credits; None in a session, which logs in once.
+        traceparent: The span that orders it, as its header; None if it is not traced.
     """
 
     account: str
@@ -64,6 +65,7 @@ class DropOrder:
     delay_s: int = 0
     price_ceiling: int | None = None
     token: str | None = None
+    traceparent: str | None = None
 
     def __post_init__(self) -> None:
         check_request_id(self.request_id)
@@ -242,18 +244,10 @@ class Placement:
                 created_ms=now_ms,
                 not_before_ms=now_ms + order.delay_s * 1000 if order.delay_s else None,
                 buyer=account.name,
+                traceparent=order.traceparent,
             )
         )
-        hold = Transfer(
-            id=self.hold_id,
-            kind=TransferKind.HOLD,
-            debit_account=order.account,
-            credit_account=sales_account(order.machine),
-            amount=slot.price,
-            created_ms=now_ms,
-            drop_id=self.drop_id,
-        )
-        tx.ledger.add(hold)
+        tx.ledger.add(self._hold(slot.price))
         tx.machines.move_item(order.machine, order.slot, Place.ON_HAND, Place.RESERVED, now_ms)
         facts = {
             "event": "RESERVE",
@@ -275,3 +269,14 @@ class Placement:
         )
         tx.audit.add(record)
         return drop
+
+    def _hold(self, price: int) -> Transfer:
+        return Transfer(
+            id=self.hold_id,
+            kind=TransferKind.HOLD,
+            debit_account=self.order.account,
+            credit_account=sales_account(self.order.machine),
+            amount=price,
+            created_ms=self.now_ms,
+            drop_id=self.drop_id,
+        )

@@ -29,6 +29,8 @@ class Command:
     received_ms: int
     """Time of receipt, in milliseconds since the host booted. The command may have been queued
     since."""
+    traceparent: str = ""
+    """The span of the command, as its header; empty if the drop is not traced."""
 
 
 @dataclass(frozen=True, slots=True)

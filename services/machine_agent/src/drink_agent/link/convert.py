@@ -11,12 +11,14 @@ from drink.v1.machine_service_pb2 import Slot
 from drink_agent.domain.events import Ack, BoardStatus, Command, LinkUp
 from drink_agent.domain.evidence import Cause, Direction, Outcome, Sensor
 from drink_agent.domain.records import Result
+from drink_agent.domain.traces import DropTrace
 
 PROTOCOL_VERSION = 2
 """Version of the link protocol that this agent implements: acknowledgements may come with another
 message."""
 
 _DROP_NAME = re.compile(r"drops/([A-Za-z0-9][A-Za-z0-9._~-]{0,62})")
+_TRACEPARENT = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 
 _OUTCOMES = {outcome: Drop.State.Value(f"STATE_{outcome}") for outcome in Outcome}
 _CAUSES = {cause: Drop.Cause.Value(f"CAUSE_{cause}") for cause in Cause}
@@ -109,7 +111,8 @@ def _event(response: ConnectResponse, received_ms: int) -> LinkUp | Command | Ac
             if dispense.ttl_ms < 0:
                 raise LinkViolationError("a time to live out of range")
             drop = _drop_id(dispense.drop)
-            return Command(drop, dispense.slot, dispense.epoch, dispense.ttl_ms, received_ms)
+            trace = dispense.traceparent if _TRACEPARENT.fullmatch(dispense.traceparent) else ""
+            return Command(drop, dispense.slot, dispense.epoch, dispense.ttl_ms, received_ms, trace)
         case "result_ack":
             return _ack(response.result_ack)
         case _:
@@ -131,12 +134,13 @@ def hello(content: Hello) -> ConnectRequest:
     )
 
 
-def result(sequence: int, outcome: Result) -> ConnectRequest:
+def result(sequence: int, outcome: Result, trace: DropTrace | None = None) -> ConnectRequest:
     """Returns the report of a result.
 
     Args:
         sequence: Number of its entry in the journal.
         outcome: The result.
+        trace: Where its time went; None if it is not traced.
     """
     evidence = outcome.evidence
     lines = [
@@ -161,7 +165,19 @@ def result(sequence: int, outcome: Result) -> ConnectRequest:
                 sensor_independent=evidence.sensor_independent,
             ),
             journal_sequence=sequence,
+            traceparent="" if trace is None else trace.traceparent,
+            timings=None if trace is None else _timings(trace),
         )
+    )
+
+
+def _timings(trace: DropTrace) -> pb.Timings:
+    return pb.Timings(
+        commanded_ms=trace.since_receipt(trace.commanded_at),
+        answered_ms=trace.since_receipt(trace.answered_at),
+        motor_ms=trace.motor_ms,
+        recorded_ms=trace.since_receipt(trace.recorded_at) or 0,
+        sent_ms=trace.since_receipt(trace.sent_at) or 0,
     )
 
 

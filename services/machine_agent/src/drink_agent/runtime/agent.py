@@ -15,6 +15,7 @@ from drink_agent.domain.events import (
     BoardEvent,
     BoardOutcome,
     BoardStatus,
+    Command,
     Dispense,
     Disregarded,
     Event,
@@ -31,6 +32,7 @@ from drink_agent.domain.events import (
 from drink_agent.domain.evidence import Cause, Evidence, Outcome
 from drink_agent.domain.records import Accepted, Acked, Commanded, Entry, Result
 from drink_agent.domain.recovery import survivors
+from drink_agent.domain.traces import DropTraces
 from drink_agent.journal.file import Journal, JournalSettings
 from drink_agent.link import convert
 from drink_agent.link.client import LinkClient
@@ -164,6 +166,7 @@ class Agent:
         self._started_at = clock()
         self._counts = BoardCounts()
         self._notifier = notifier
+        self._traces = DropTraces()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self._link_room = asyncio.Semaphore(settings.inbox_limit)
         self._board: BoardPort = make_board(self._take_board_event)
@@ -288,6 +291,7 @@ class Agent:
         if not isinstance(event, BoardStatus):
             if isinstance(event, BoardOutcome):
                 self._counts.outcome(event, self._clock())
+                self._traces.answered(event.drop, event.evidence, self._clock())
             self._events.put_nowait(event)
         elif self._events.empty():
             self._events.put_nowait(Tick())
@@ -295,6 +299,8 @@ class Agent:
     async def _take_link_event(self, event: LinkEvent) -> None:
         """Queues an event of the link, which waits while `inbox_limit` of them are queued."""
         await self._link_room.acquire()
+        if isinstance(event, Command):
+            self._traces.received(event.drop, event.traceparent, event.received_ms / 1000)
         self._events.put_nowait(event)
 
     async def _work(self) -> None:
@@ -382,17 +388,21 @@ class Agent:
                     self._link.must_tell(self._journal.durable_sequence)
                     if self._clock() * 1000 < start_by_ms:
                         self._counts.commanded(drop, self._clock())
+                        self._traces.commanded(drop, self._clock())
                         self._board.dispense(drop, slot)
                     else:
-                        _log.warning("expired_during_sync", extra={"drop_id": drop})
+                        facts = {"drop_id": drop, **self._traces.log_facts(drop)}
+                        _log.warning("expired_during_sync", extra=facts)
                         self._events.put_nowait(BoardOutcome(drop, Cause.EXPIRED, Evidence()))
                 case Report(sequence, result):
-                    self._link.send(convert.result(sequence, result))
+                    trace = self._traces.reported(result.drop, self._clock())
+                    self._link.send(convert.result(sequence, result, trace))
                 case ReportNotReceived(drop):
                     _log.warning("drop_not_received", extra={"drop_id": drop})
                     self._link.send(convert.not_received(drop))
                 case Disregarded(reason, drop):
-                    _log.warning("disregarded", extra={"reason": reason.value, "drop_id": drop})
+                    facts = {"reason": reason.value, "drop_id": drop}
+                    _log.warning("disregarded", extra=facts | self._traces.log_facts(drop))
 
     async def _upkeep(self) -> None:
         self._upkeep_at = self._clock() + self._settings.upkeep_interval_s
@@ -418,7 +428,8 @@ class Agent:
     def _log_entry(self, entry: Entry) -> None:
         """Logs an entry of the journal, for the operator."""
         record = entry.record
-        facts: dict[str, object] = {"drop_id": record.drop, "entry": entry.sequence}
+        traced = self._traces.log_facts(record.drop)
+        facts: dict[str, object] = {"drop_id": record.drop, "entry": entry.sequence, **traced}
         match record:
             case Accepted():
                 if record.drop != self._dispenser.running:
@@ -437,3 +448,4 @@ class Agent:
                 _log.log(logging.WARNING if unsure else logging.INFO, "drop_result", extra=facts)
             case Acked():
                 _log.debug("drop_acknowledged", extra=facts | {"revision": record.revision})
+                self._traces.acknowledged(record.drop)

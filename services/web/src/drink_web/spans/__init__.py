@@ -1,0 +1,1 @@
+"""Spans of traces; nothing here imports OpenTelemetry unless traces are sent."""
