@@ -28,6 +28,7 @@ from drink_frontend.rpc.machine_service import MachineService
 from drink_frontend.sessions.connection import Connection
 from drink_frontend.sessions.session import Answer
 from drink_frontend.storage.audit import AuditTable
+from drink_frontend.storage.changes import NO_CHANGES, ChangeSet
 from drink_frontend.storage.drops import DropTable
 from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.ledger import LedgerTable
@@ -128,13 +129,15 @@ class _Commits:
             undo(rows)
             del self._steps[self._unit :]
 
-        def wrapped_commit(connection: SqliteConnection) -> None:
+        def wrapped_commit(
+            connection: SqliteConnection, changes: ChangeSet = NO_CHANGES, /
+        ) -> None:
             if _is_reader(connection):
-                commit(connection)
+                commit(connection, changes)
                 return
             self._reach("before-commit")
             self._committing, self._writes = True, 0
-            commit(connection)
+            commit(connection, changes)
             self._committing = False
             self._reach("after-commit")
 

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from drink_frontend.storage.changes import NO_CHANGES, ChangeSet
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
 from drink_frontend.storage.statements import Call
@@ -30,13 +31,13 @@ class FlakyConnection(SqliteConnection):
         self._fail("begin")
         return super().begin(calls)
 
-    def commit(self) -> None:
+    def commit(self, changes: ChangeSet = NO_CHANGES, /) -> None:
         error = self.failures.pop("commit", None)
         if error is not None:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
                 super().rollback()
             raise error
-        super().commit()
+        super().commit(changes)
 
     def rollback(self) -> None:
         self._fail("rollback")

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from drink_frontend.storage.changes import NO_CHANGES, ChangeSet
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteConnection, SqliteEngine
 from drink_frontend.storage.workers import BatchExecutor, Job, PoolConfig
@@ -49,13 +50,13 @@ class SimulatedConnection(SqliteConnection):
     rng: random.Random
     on_commit: Callable[[], None]
 
-    def commit(self) -> None:
+    def commit(self, changes: ChangeSet = NO_CHANGES, /) -> None:
         chance, trouble, world = self.rng.random(), self.trouble, self.process.world
         if chance < trouble.kill:
             when = self.rng.choice(["before", "after"])
             world.fault("frontend.kill", lasts_s=60, what=f"{when} commit")
             if when == "after":
-                self._commit()
+                self._commit(changes)
             else:
                 super().rollback()
             self.process.kill()
@@ -68,14 +69,14 @@ class SimulatedConnection(SqliteConnection):
             kept = self.rng.random() < 0.5
             world.fault("database.breaks", lasts_s=60, what="durable" if kept else "lost")
             if kept:
-                self._commit()
+                self._commit(changes)
             else:
                 super().rollback()
             raise driver_error(sqlite3.SQLITE_IOERR)
-        self._commit()
+        self._commit(changes)
 
-    def _commit(self) -> None:
-        super().commit()
+    def _commit(self, changes: ChangeSet) -> None:
+        super().commit(changes)
         self.on_commit()
 
 

@@ -13,10 +13,11 @@ import pytest
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
+from drink_frontend.storage.changes import NO_CHANGES, ChangeSet
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.needs import Needs
-from drink_frontend.storage.postgres_connection import UnreachableError
-from drink_frontend.storage.postgres_dial import GuardedConnection, Redial
+from drink_frontend.storage.postgres_connection import PostgresConnection, UnreachableError
+from drink_frontend.storage.postgres_dial import Redial
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
@@ -78,20 +79,20 @@ async def until(condition: Callable[[], object]) -> None:
 @contextmanager
 def at_commit(do: Callable[[], object]) -> Iterator[None]:
     """Does something once, when the next writer is about to send its COMMIT."""
-    run, done = GuardedConnection.run, False
+    commit, done = PostgresConnection.commit, False
 
-    def wrapped(driver: GuardedConnection, statements: str) -> Any:
+    def wrapped(connection: PostgresConnection, changes: ChangeSet = NO_CHANGES) -> None:
         nonlocal done
-        if statements == "COMMIT" and not done:
+        if not done:
             done = True
             do()
-        return run(driver, statements)
+        commit(connection, changes)
 
-    GuardedConnection.run = wrapped  # type: ignore[method-assign, assignment]
+    PostgresConnection.commit = wrapped  # type: ignore[method-assign, assignment]
     try:
         yield
     finally:
-        GuardedConnection.run = run  # type: ignore[method-assign]
+        PostgresConnection.commit = commit  # type: ignore[method-assign]
 
 
 async def cut_when_committed(settings: StorageSettings, proxy: FaultProxy) -> None:
@@ -288,9 +289,10 @@ async def test_fault_38_an_outcome_that_cannot_be_found_out_is_said_to_be_unknow
         assert await alices(storage) == 1_001
 
 
-@pytest.mark.parametrize("needs", [None, Needs(accounts={"alice"}, machines={"d"})])
+@pytest.mark.parametrize("needs", [None, Needs(accounts={ALICE}, machines={"d"})])
+@pytest.mark.parametrize("stores", [False, True])
 async def test_fault_31_one_that_stands_still_in_its_turn_loses_it(
-    settings: StorageSettings, needs: Needs | None
+    settings: StorageSettings, needs: Needs | None, stores: bool
 ) -> None:
     base = settings.model_copy(update={"busy_timeout_ms": 500})
     async with Database.open(base) as one, Database.open(base) as other:
@@ -300,6 +302,8 @@ async def test_fault_31_one_that_stands_still_in_its_turn_loses_it(
         def unit(tx: Transaction) -> None:
             runs.append(1)
             gift(1)(tx)
+            if stores:
+                tx.accounts.administrators()
             if len(runs) == 1:
                 gate.stand()
             gift(2)(tx)

@@ -69,6 +69,10 @@ class ChangeSet:
         self.events += other.notes.events()
 
 
+NO_CHANGES = ChangeSet()
+"""Nothing changed; it is never added to."""
+
+
 class Subscription:
     """A wake-up of one subscriber; a context manager that subscribes while it is entered.
 

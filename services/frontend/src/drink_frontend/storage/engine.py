@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol
 
-from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.changes import NO_CHANGES, ChangeSet
 
 if TYPE_CHECKING:
     # SQLAlchemy takes long to import, and commands need only the errors.
@@ -64,11 +64,8 @@ class DatabaseConnection(Protocol):
             Their answers, as those of `Executor.exchange`.
         """
 
-    def announce(self, changes: ChangeSet) -> None:
-        """Notifies other processes of the transaction's changes, once it is committed."""
-
-    def commit(self) -> None:
-        """Makes the transaction durable. The statement before it is that of `announce`."""
+    def commit(self, changes: ChangeSet = NO_CHANGES) -> None:
+        """Makes the transaction durable, and notifies other processes of its changes then."""
 
     def rollback(self) -> None:
         """Undoes the transaction; ends a reader's snapshot."""

@@ -20,7 +20,7 @@ import structlog
 from psycopg import pq
 from sqlalchemy.dialects.postgresql.base import PGDialect
 
-from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.changes import NO_CHANGES, ChangeSet
 from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.postgres_dial import GuardedConnection, Redial, Row, dial, said
 from drink_frontend.storage.postgres_faults import ErrorAction, rule_of
@@ -214,12 +214,7 @@ class PostgresConnection:
             raise self._refusal_of_first(error, calls) from None
 
     def _begin(self, calls: Sequence[Call]) -> Sequence[Any]:
-        """Begins a transaction and loads rows, in two round trips, or one if there are none.
-
-        The last rows are loaded after the pipeline: the driver ends a pipeline with a Flush behind
-        its Sync, after which the server no longer counts how long the session is idle, so that a
-        process that stands still would keep its turn.
-        """
+        """Begins a transaction and loads rows, on a writer's connection in one round trip."""
         driver, executor = self._open(), self.executor
         if self._read_only or not calls:
             driver.run(SNAPSHOT if self._read_only else "; ".join(_TURN))
@@ -227,23 +222,26 @@ class PostgresConnection:
         with driver.pipeline():
             for statement in _TURN:
                 driver.execute(statement.encode(), prepare=False)
-            sent = executor.send(calls[:-1])
-        return [*executor.receive(sent), *executor.exchange(calls[-1:])]
+            sent = executor.send(calls)
+        return executor.receive(sent)
 
-    def announce(self, touched: ChangeSet) -> None:
-        """Notifies other processes of the transaction's changes, and stores the batch's number."""
-        self._batch += 1
-        facts = {"writer": self._writer, "batch": self._batch}
-        if touched.drops or touched.machines or touched.accounts or touched.events:
-            self._run(_TELL, facts | {"note": note(self._writer, touched)})
-        else:
-            self._run(_LEAVE_NUMBER, facts)
+    def commit(self, changes: ChangeSet = NO_CHANGES) -> None:
+        """Makes the transaction durable; if the connection is lost, finds out its outcome.
 
-    def commit(self) -> None:
-        """Makes the transaction durable; if the connection is lost, finds out its outcome."""
+        The number of the batch and the note to other processes travel with the commit. In a
+        transaction without an error the server takes neither of them alone.
+        """
         driver = self._open()
+        self._batch += 1
+        facts: dict[str, object] = {"writer": self._writer, "batch": self._batch}
+        last = _LEAVE_NUMBER
+        if changes.drops or changes.machines or changes.accounts or changes.events:
+            last, facts = _TELL, facts | {"note": note(self._writer, changes)}
         try:
-            done = driver.run("COMMIT").statusmessage
+            with driver.pipeline():
+                driver.execute(last.encode(), facts)
+                committed = driver.execute(b"COMMIT", prepare=False)
+            done = committed.statusmessage
         except psycopg.Error as error:
             # If the error ended the connection, the commit may have been carried out.
             if not (driver.closed or rule_of(error.sqlstate).doubt):
@@ -276,13 +274,10 @@ class PostgresConnection:
         assert self._driver is not None, "no transaction has begun"
         return self._driver
 
-    def _run(self, statement: str, parameters: dict[str, object] | None = None) -> None:
+    def _run(self, statement: str) -> None:
         driver = self._open()
         try:
-            if parameters is None:
-                driver.run(statement)
-            else:
-                driver.execute(statement.encode(), parameters)
+            driver.run(statement)
         except psycopg.Error as error:
             raise self._refusal(error) from None
 

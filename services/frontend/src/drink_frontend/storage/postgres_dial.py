@@ -2,6 +2,8 @@
 
 import random
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import psycopg
@@ -47,6 +49,22 @@ _DEFAULTS: dict[str, Any] = {
 }
 
 
+class _Pipeline(psycopg.Pipeline):
+    """A pipeline that ends with a Sync alone.
+
+    The driver's own ends with a Flush behind its Sync. The server has then begun to read a message
+    and no longer counts how long the session is idle, so that a process that stands still in a
+    transaction would keep its turn.
+    """
+
+    def _exit_gen(self) -> PQGen[None]:
+        try:
+            self._enqueue_sync()
+            yield from self._communicate_gen()
+        finally:
+            yield from self._fetch_gen(flush=False)
+
+
 class GuardedConnection(psycopg.Connection[Row]):
     """A driver's connection with a limit on the time that the server may take to answer.
 
@@ -60,6 +78,13 @@ class GuardedConnection(psycopg.Connection[Row]):
     def run(self, statements: str) -> psycopg.Cursor[Row]:
         """Runs statements without parameters, in one message."""
         return self.execute(statements.encode(), prepare=False)
+
+    @contextmanager
+    def pipeline(self) -> Iterator[psycopg.Pipeline]:
+        """Overrides the driver's method: what is executed in it takes one round trip."""
+        self._pipeline = _Pipeline(self)
+        with super().pipeline() as pipeline:
+            yield pipeline
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """Overrides the driver's method: closes the connection after the limit."""

@@ -19,7 +19,7 @@ from urllib.parse import quote
 
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 
-from drink_frontend.storage.changes import ChangeSet
+from drink_frontend.storage.changes import NO_CHANGES, ChangeSet
 from drink_frontend.storage.engine import (
     DatabaseLockedError,
     Fault,
@@ -80,11 +80,11 @@ class SqliteConnection:
         self._run(self._begin)
         return self.executor.exchange(calls)
 
-    def announce(self, touched: ChangeSet) -> None:
-        """Does nothing: other processes detect changes of the file by themselves."""
+    def commit(self, _: ChangeSet = NO_CHANGES, /) -> None:
+        """Makes the transaction durable: SQLite syncs its journal.
 
-    def commit(self) -> None:
-        """Makes the transaction durable: SQLite syncs its journal."""
+        Other processes detect changes of the file by themselves.
+        """
         self._run("COMMIT")
 
     def rollback(self) -> None:

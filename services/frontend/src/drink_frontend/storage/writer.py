@@ -182,8 +182,7 @@ class Writer:
                 raise self._division(jobs, error) from error
             changes.clear()
             return [self._refused(error)]
-        self._connection.announce(changes)
-        self._connection.commit()
+        self._connection.commit(changes)
         self.stats.commits += 1
         return results
 
