@@ -98,9 +98,10 @@ def test_what_was_named_is_asked_for_once(executor: CountingExecutor) -> None:
     calls = calls_for(EVERYTHING)
     rows.take(EVERYTHING, executor.exchange(calls))
     asked = len(executor.asked)
-    assert asked == len(calls) == 12
+    assert asked == len(calls) == 10
     look(rows)
-    assert len(executor.asked) == asked
+    # On SQLite the drop that comes first is asked for when it is needed.
+    assert [statement for statement, _ in executor.asked[asked:]] == [loaders.FREE_DROPS]
 
 
 def test_what_nobody_named_is_asked_for_when_it_is_needed(executor: CountingExecutor) -> None:

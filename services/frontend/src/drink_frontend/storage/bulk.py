@@ -7,12 +7,27 @@ in parts where a driver limits its parameters.
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import Column, Dialect, Double, Integer, Table, column, insert, select, table
+from sqlalchemy import (
+    Column,
+    Dialect,
+    Double,
+    Insert,
+    Integer,
+    Table,
+    Update,
+    bindparam,
+    column,
+    insert,
+    select,
+    table,
+)
 from sqlalchemy.sql import ClauseElement
 from sqlalchemy.sql.dml import UpdateBase
+from sqlalchemy.sql.elements import ColumnClause
 from sqlalchemy.sql.expression import TableClause
+from sqlalchemy.sql.visitors import replacement_traverse
 
-from drink_frontend.storage.statements import Row
+from drink_frontend.storage.statements import Row, Statement
 
 ROWS_MAX = 64
 """Most rows of one statement on SQLite, which allows 32,766 parameters."""
@@ -49,39 +64,68 @@ class Bulk:
     Args:
         rows: The given rows, as `given` returns them.
         described: The statement in SQLAlchemy Core, without parameters.
+        is_early: Whether it only loads early what else is loaded when it is asked for. SQLite
+            does not carry it out: it has no round trips to save.
 
     Attributes:
         changes: Whether it changes rows.
     """
 
-    __slots__ = ("_compiled", "_described", "_names", "_types", "changes")
+    __slots__ = (
+        "_compiled",
+        "_described",
+        "_is_early",
+        "_names",
+        "_new",
+        "_one",
+        "_types",
+        "changes",
+    )
 
-    def __init__(self, rows: TableClause, described: ClauseElement) -> None:
+    def __init__(
+        self, rows: TableClause, described: ClauseElement, *, is_early: bool = False
+    ) -> None:
         self._described = described
+        self._is_early = is_early
         self._names = [each.name for each in rows.c]
         self._types = [_array_of(each) for each in rows.c]
         self._compiled: dict[tuple[str, int], str] = {}
+        self._one = _for_one(rows, described)
+        self._new = [f"new_{name}" for name in self._names]
         self.changes = isinstance(described, UpdateBase)
 
-    def parts(self, dialect: Dialect, rows: Sequence[Row]) -> Iterator[tuple[str, Any]]:
+    def parts(self, dialect: Dialect, rows: Sequence[Row]) -> Sequence[tuple[str, Any]]:
         """The statements to run, each with its parameters; see `ManyRows`."""
         if dialect.name == "postgresql":
             columns = [list(values) for values in zip(*rows, strict=True)]
-            yield self.text(dialect, 1), dict(zip(self._names, columns, strict=True))
-            return
+            return ((self.text(dialect, 1), dict(zip(self._names, columns, strict=True))),)
+        if self._is_early:
+            return ()
+        if len(rows) == 1:
+            return (self._part(dialect, rows),)
+        return [self._part(dialect, part) for part in self._divided(rows)]
+
+    def _divided(self, rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
+        """The rows in parts of those sizes that SQLite has statements for."""
         begin = 0
         while begin < len(rows):
             left = len(rows) - begin
             if self.changes:
                 size = next(size for size in SIZES if size <= left)
-                part = rows[begin : begin + size]
+                yield rows[begin : begin + size]
             else:
                 # A row that is given twice is found twice.
                 size = min((size for size in SIZES if size >= left), default=ROWS_MAX)
                 part = rows[begin : begin + size]
-                part = [*part, *[part[-1]] * (size - len(part))]
-            yield self.text(dialect, size), [value for row in part for value in row]
+                yield [*part, *[part[-1]] * (size - len(part))]
             begin += size
+
+    def _part(self, dialect: Dialect, rows: Sequence[Row]) -> tuple[str, Any]:
+        if len(rows) > 1:
+            return self.text(dialect, len(rows)), [value for row in rows for value in row]
+        if self._one is None:
+            return self.text(dialect, 1), rows[0]
+        return self._one.text(dialect), dict(zip(self._new, rows[0], strict=True))
 
     def text(self, dialect: Dialect, size: int) -> str:
         """The statement compiled for `dialect` and for that many rows."""
@@ -102,6 +146,26 @@ class Bulk:
             text = f"WITH given ({', '.join(self._names)}) AS ({source}) {compiled}"
             self._compiled[key] = text
         return text
+
+
+def _for_one(rows: TableClause, described: ClauseElement) -> Statement | None:
+    """A change for one given row, whose columns are parameters: SQLite needs half the time."""
+    if isinstance(described, Insert):
+        assert described.table is not None
+        names = [each.name for each in rows.c]
+        return Statement(
+            insert(described.table).inline().values({n: bindparam(f"new_{n}") for n in names})
+        )
+    if not isinstance(described, Update):
+        return None
+
+    def parameter(element: Any, **_: object) -> Any:
+        is_given = isinstance(element, ColumnClause) and element.table is rows
+        return bindparam(f"new_{element.name}") if is_given else None
+
+    replaced = replacement_traverse(described, {}, parameter)
+    assert isinstance(replaced, Update)
+    return Statement(replaced)
 
 
 def insert_given(into: Table, *names: str) -> Bulk:
@@ -131,13 +195,12 @@ class Numbers:
         self._postgres = _NUMBERS_ON_POSTGRES.format(table=of.name)
         self._sqlite = _NUMBERS_ON_SQLITE.format(table=of.name)
 
-    def parts(self, dialect: Dialect, rows: Sequence[Row]) -> Iterator[tuple[str, Any]]:
+    def parts(self, dialect: Dialect, rows: Sequence[Row]) -> Sequence[tuple[str, Any]]:
         """The statement to run, with its parameters; see `ManyRows`."""
         ((count, highest),) = rows
         if dialect.name == "postgresql":
-            yield self._postgres, {"count": count}
-        else:
-            yield self._sqlite, [highest, count]
+            return ((self._postgres, {"count": count}),)
+        return ((self._sqlite, [highest, count]),)
 
 
 def _array_of(each: Any) -> str:

@@ -17,6 +17,10 @@ from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.pending import Pending, UndoLog
 from drink_frontend.storage.statements import Call, Executor, ManyRows, Row
 
+_OF_DROP = len(DROP.columns)
+_OF_BUYER = _OF_DROP + len(ACCOUNT.columns)
+"""Where the columns of a drop and of its buyer end in a row of DROPS."""
+
 _QUEUED = (State.SCHEDULED, State.RESERVED, State.DISPATCHED)
 
 
@@ -102,13 +106,10 @@ class LoadedRows:
     def keep_accounts(self, keys: Iterable[str], rows: Iterable[Row]) -> None:
         """Accounts by their ids."""
         for row in rows:
-            self._accounts.setdefault(row[0], ACCOUNT.read(row))
+            if row[0] not in self._accounts:
+                self._accounts[row[0]] = ACCOUNT.read(row)
         for key in keys:
             self._accounts.setdefault(key, None)
-
-    def keep_buyers(self, _: Iterable[str], rows: Iterable[Row]) -> None:
-        """The accounts of buyers of drops."""
-        self.keep_accounts((), rows)
 
     def keep_tokens(self, keys: Iterable[str], rows: Iterable[Row]) -> None:
         """Bearer tokens by their digests, with their accounts."""
@@ -121,9 +122,13 @@ class LoadedRows:
             self._tokens.setdefault(key, None)
 
     def keep_drops(self, keys: Iterable[str], rows: Iterable[Row]) -> None:
-        """Drops by their ids."""
+        """Drops by their ids, with the accounts of their buyers and their slots."""
         for row in rows:
-            self._keep_drop(DROP.read(row))
+            self._keep_drop(DROP.read(row[:_OF_DROP]))
+            self.keep_accounts((), (row[_OF_DROP:_OF_BUYER],))
+            slot = row[_OF_BUYER:]
+            if slot[0] is not None:
+                self.keep_slots((), (slot,))
         for key in keys:
             self._drops.setdefault(key, None)
 
@@ -161,13 +166,10 @@ class LoadedRows:
     def keep_slots(self, keys: Iterable[tuple[str, int]], rows: Iterable[Row]) -> None:
         """Slots by their machines and numbers."""
         for row in rows:
-            self._slots.setdefault((row[0], row[1]), SLOT.read(row))
+            if row[:2] not in self._slots:
+                self._slots[row[:2]] = SLOT.read(row)
         for key in keys:
             self._slots.setdefault(key, None)
-
-    def keep_drops_slots(self, _: Iterable[str], rows: Iterable[Row]) -> None:
-        """The slots of drops."""
-        self.keep_slots((), rows)
 
     def keep_queues(self, keys: Iterable[str], rows: Iterable[Row]) -> None:
         """Queues by their machines."""
@@ -269,8 +271,6 @@ _LOADED: Sequence[tuple[str, ManyRows, Keep]] = (
     ("accounts", loaders.ACCOUNTS, LoadedRows.keep_accounts),
     ("requests", loaders.REQUESTS, LoadedRows.keep_requests),
     ("drops", loaders.DROPS, LoadedRows.keep_drops),
-    ("drops", loaders.BUYERS, LoadedRows.keep_buyers),
-    ("drops", loaders.DROPS_SLOTS, LoadedRows.keep_drops_slots),
     ("machines", loaders.MACHINES, LoadedRows.keep_machines),
     ("slots", loaders.SLOTS, LoadedRows.keep_slots),
     ("queues", loaders.QUEUES, LoadedRows.keep_queues),

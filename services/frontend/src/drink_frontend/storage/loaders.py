@@ -76,21 +76,12 @@ ACCOUNTS = Bulk(
     _BY_ACCOUNT,
     ACCOUNT.select().select_from(_BY_ACCOUNT.join(accounts, accounts.c.id == _BY_ACCOUNT.c.id)),
 )
-DROPS = Bulk(_BY_DROP, DROP.select().select_from(_BY_DROP.join(drops, drops.c.id == _BY_DROP.c.id)))
-BUYERS = Bulk(
+DROPS = Bulk(
     _BY_DROP,
-    ACCOUNT.select().select_from(
-        _BY_DROP.join(drops, drops.c.id == _BY_DROP.c.id).join(
-            accounts, accounts.c.id == drops.c.account
-        )
-    ),
-)
-"""The accounts of the buyers of drops."""
-
-DROPS_SLOTS = Bulk(
-    _BY_DROP,
-    SLOT.select().select_from(
-        _BY_DROP.join(drops, drops.c.id == _BY_DROP.c.id).join(
+    select(*DROP.columns, *ACCOUNT.columns, *SLOT.columns).select_from(
+        _BY_DROP.join(drops, drops.c.id == _BY_DROP.c.id)
+        .join(accounts, accounts.c.id == drops.c.account)
+        .outerjoin(
             slots,
             (slots.c.machine == drops.c.machine)
             & (slots.c.number == drops.c.slot)
@@ -98,7 +89,7 @@ DROPS_SLOTS = Bulk(
         )
     ),
 )
-"""The slots of drops, unless they are deleted."""
+"""Drops, each with its buyer's account and with its slot, which is NULL if it is deleted."""
 
 REQUESTS = Bulk(
     _BY_REQUEST,
@@ -161,6 +152,7 @@ HEADS = Bulk(
     )
     # Skip rows locked by another transaction. Compiled for PostgreSQL only: SQLite has one writer.
     .with_for_update(skip_locked=True, of=drops),
+    is_early=True,
 )
 """The drops of machines that are RESERVED and come first, unless somebody has locked them."""
 

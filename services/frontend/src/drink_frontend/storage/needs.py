@@ -36,9 +36,10 @@ class Needs:
 def together(several: "Iterable[Needs | None]") -> Needs:
     """What several units of work need; None for one that names nothing."""
     whole = Needs()
-    for each in several:
-        if each is None:
-            continue
+    naming = [each for each in several if each is not None]
+    if len(naming) == 1:
+        return naming[0]
+    for each in naming:
         for name in _SETS:
             getattr(whole, name).update(getattr(each, name))
         whole.new_drops += each.new_drops

@@ -4,7 +4,7 @@ A statement is built when its module is loaded and compiled once for each dialec
 `execute` would need more CPU time than the rest of a unit of work.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -96,7 +96,7 @@ class ManyRows(Protocol):
     def changes(self) -> bool:
         """Whether it changes rows."""
 
-    def parts(self, dialect: Dialect, rows: Sequence[Row]) -> Iterator[tuple[str, Any]]:
+    def parts(self, dialect: Dialect, rows: Sequence[Row]) -> Sequence[tuple[str, Any]]:
         """The statements to run, each with its parameters.
 
         Args:

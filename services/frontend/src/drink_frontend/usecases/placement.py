@@ -123,8 +123,9 @@ class Placement:
         """What it reads, as far as the order says it."""
         order = self.order
         return Needs(
+            # A token's account comes with it.
             tokens=set() if order.token is None else {order.token},
-            accounts={order.account},
+            accounts={order.account} if order.token is None else set(),
             requests={(order.account, order.request_id)},
             machines={order.machine},
             slots={(order.machine, order.slot)} if 1 <= order.slot <= SLOT_MAX else set(),
