@@ -200,7 +200,7 @@ async def test_fault_35_a_full_disk_refuses_writes_until_there_is_room(
         def pages(limit: int) -> None:
             driver.execute(f"PRAGMA max_page_count = {limit}").fetchone()
 
-        await storage.write(lambda _: pages(100))
+        await storage.write(lambda _: pages(200))
         kept = 0
         with contextlib.suppress(StorageUnavailableError):
             for _ in range(100):
