@@ -99,6 +99,7 @@ class OpenIdProvider:
         people: Claims by `sub`.
         port: Where it listens.
         userinfo: Whether claims are at the userinfo endpoint only.
+        key_id: Names the key with which it signs; another name is another key.
     """
 
     folder: Path
@@ -107,6 +108,7 @@ class OpenIdProvider:
     port: int = 0
     userinfo: bool = False
     key_id: str = "key-1"
+    _keys: dict[str, RSAKey] = field(default_factory=dict)
     _process: "subprocess.Popen[bytes] | None" = None
 
     @property
@@ -123,9 +125,13 @@ class OpenIdProvider:
         self.stop()
 
     def start(self) -> None:
-        """Starts it, with a new key of the name `key_id`, and waits until it listens."""
+        """Starts it, with the key of the name `key_id`, and waits until it listens."""
         home = installed()
-        key = RSAKey.generate_key(2048, {"kid": self.key_id, "use": "sig", "alg": "RS256"})
+        if self.key_id not in self._keys:
+            self._keys[self.key_id] = RSAKey.generate_key(
+                2048, {"kid": self.key_id, "use": "sig", "alg": "RS256"}
+            )
+        key = self._keys[self.key_id]
         plan = {
             "issuer": self.issuer,
             "port": self.port,

@@ -42,6 +42,8 @@ const provider = new Provider(issuer, {
       },
     },
   },
+  // Its own agent calls no address of this computer.
+  fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
   // JWT access tokens say who is a member, as those of Keycloak do.
   extraTokenClaims: (ctx, token) => ({ groups: people[token.accountId]?.groups ?? [] }),
   findAccount: (ctx, id) =>

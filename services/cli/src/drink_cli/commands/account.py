@@ -13,6 +13,7 @@ from drink.v1 import account_service_pb2 as pb
 from drink_cli.api import Api
 from drink_cli.commands.tokens import SCOPES, Scope
 from drink_cli.context import command, shared
+from drink_cli.device_login import DevicePrompt, sign_in
 from drink_cli.errors import CallError, CommandError, Exit
 from drink_cli.profile import (
     DEFAULT_NAME,
@@ -86,6 +87,14 @@ def login(
     card: Annotated[
         bool, typer.Option("--card", help="Log in with a card's number instead.")
     ] = False,
+    provider: Annotated[
+        str | None,
+        typer.Option(
+            "--provider",
+            metavar="NAME",
+            help="Sign in with an OpenID provider of the server, in a browser on any device.",
+        ),
+    ] = None,
     keyring: Annotated[
         bool | None,
         typer.Option(
@@ -102,10 +111,10 @@ def login(
     """Log in, and keep the token for the commands that follow.
 
     The password, or the number of the iButton or card, is asked for; without a terminal it is read
-    from the standard input.
+    from the standard input. With --provider an address and a code are shown instead.
     """
-    if ibutton and card:
-        raise CommandError("--ibutton or --card", Exit.USAGE)
+    if ibutton + card + (provider is not None) > 1:
+        raise CommandError("one of --ibutton, --card and --provider", Exit.USAGE)
     options = shared(context)
     profile = _profile_to_log_in(options.profile_name, server, authority, plain)
     if keyring is not None:
@@ -114,6 +123,10 @@ def login(
         request = pb.LoginRequest(ibutton=asked_secret("iButton: "))
     elif card:
         request = pb.LoginRequest(card=asked_secret("card: "))
+    elif provider is not None:
+        if account is not None:
+            raise CommandError("with --provider the provider knows the account", Exit.USAGE)
+        request = pb.LoginRequest(oidc=_signed_in(profile, provider))
     else:
         who = account or _asked("account: ")
         credentials = pb.PasswordCredentials(
@@ -232,6 +245,29 @@ def send(
         {**account_facts(account), "sent": credits_, "to": to, "request_id": request.request_id},
         f"sent {credits_} credits to {to}; {account_sentence(account)}",
     )
+
+
+def _signed_in(profile: Profile, name: str) -> pb.OidcCredentials:
+    """What the provider of a name gives, once somebody has signed in there."""
+    with Api(profile) as api:
+        found = api.call_public(api.accounts.ListSignInProviders, pb.ListSignInProvidersRequest())
+    usable = {each.name: each for each in found.providers if each.device_client_id}
+    if name not in usable:
+        known = ", ".join(usable) or "none"
+        raise CommandError(
+            f"{profile.server} has no such provider for drink; it has {known}", Exit.NOT_FOUND
+        )
+    if not usable[name].device_authorization_endpoint:
+        raise CommandError(f"{usable[name].display_name} does not answer", Exit.UNREACHABLE)
+
+    def tell(prompt: DevicePrompt) -> None:
+        lines = [f"open {prompt.address}", f"and type the code {prompt.code}"]
+        if prompt.complete:
+            lines.append(f"or open {prompt.complete}")
+        sys.stderr.write("\n".join(lines) + "\n")
+        sys.stderr.flush()
+
+    return sign_in(usable[name], tell)
 
 
 def _profile_to_log_in(
