@@ -328,7 +328,7 @@ class LocalSystem:
                 f"response_limit_s = {float(self.plan.response_limit_s)}",
                 "journal": f'path = "{folder / name}.journal"',
             },
-            self.plan.agent,
+            {key: body.replace("{machine}", machine) for key, body in self.plan.agent.items()},
         )
         path = folder / f"{name}.toml"
         path.write_text(f'machine = "{machine}"\n{text}', encoding="utf-8")

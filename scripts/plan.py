@@ -48,7 +48,7 @@ class Plan:
         motor_s: Seconds that an emulated motor runs.
         response_limit_s: Seconds that an agent waits for its board's answer.
         frontend: More of the frontend's configuration, TOML by section name.
-        agent: More of each agent's configuration, likewise.
+        agent: More of each agent's configuration, likewise; `{machine}` in it is its machine.
         web: More of the page's configuration, likewise.
     """
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -12,10 +12,11 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import kiosk_service_pb2 as kiosks
+from drink_agent.reader.emulator import EmulatedReader
 from scripts.local_system import LocalSystem
 from tests.support.ports import with_own_ports
 from tests.web.browser import Watched, context_of, is_too_wide, needs_browser, violations
-from tests.web.conftest import ADMIN, ALICE, PLAN
+from tests.web.conftest import ADMIN, ALICE, BOB, PLAN
 from tests.web.people import keep_picture, log_in
 
 pytestmark = needs_browser
@@ -32,7 +33,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     folder = tmp_path_factory.mktemp("kiosk")
     key = folder / "card.key"
     key.write_text("a key for cards of 32 characters", encoding="utf-8")
-    plan = replace(PLAN, frontend={"accounts": f'card_key_file = "{key}"'})
+    plan = replace(
+        PLAN,
+        frontend={"accounts": f'card_key_file = "{key}"'},
+        agent={"reader": 'type = "serial"\nport = "{machine}.reader"\nbackoff_limit_s = 1.0'},
+    )
     with LocalSystem(folder, with_own_ports(plan)) as system:
         system.set_up()
         client = system.client(ADMIN)
@@ -190,6 +195,73 @@ def test_a_new_card_is_added_on_the_page_with_the_code_of_the_kiosk(
         shows(page, "code")
         hold(page, "0badcafe")
         shows(page, "tiles")
+        expect(page.locator(".guest strong")).to_have_text("alice")
+
+
+@contextmanager
+def machine_reader(house: LocalSystem) -> Iterator[EmulatedReader]:
+    """The reader at the agent of machine d, which has opened it."""
+    agent = house.agents["d"]
+    agent.mark()
+    reader = EmulatedReader(house.folder / "d.reader")
+    try:
+        agent.wait_for("reader_opened")
+        agent.mark()
+        yield reader
+    finally:
+        reader.unplug()
+    agent.wait_for("reader_lost")
+
+
+def tap(page: Page, reader: EmulatedReader, kind: str, number: str = CARD) -> None:
+    """Holds a card to the reader of the machine, again if the screen was not watching yet."""
+    for _ in range(5):
+        reader.tap(number)
+        with suppress(AssertionError):
+            expect(page.locator(f"#main[data-kind={kind}]")).to_be_visible(timeout=3_000)
+            return
+    shows(page, kind)
+
+
+@pytest.mark.parametrize(("scheme", "language"), [("light", "en-GB"), ("dark", "de-DE")])
+def test_a_card_at_the_machines_reader_buys_one_can(
+    browser: Browser, house: LocalSystem, scheme: str, language: str
+) -> None:
+    with (
+        machine_reader(house) as reader,
+        kiosk(browser, house, scheme=scheme, language=language) as page,
+    ):
+        before, runs = bought(house), motor_runs(house)
+        tap(page, reader, "tiles")
+        expect(page.locator(".guest strong")).to_have_text("alice")
+        is_sound(page)
+        page.click("#ware-d-1")
+        falls(page, "dispensed")
+        assert (bought(house), motor_runs(house)) == (before + 1, runs + 1)
+        shows(page, "start")
+
+
+def test_a_new_card_at_the_machines_reader_is_added_and_logs_in(
+    browser: Browser, house: LocalSystem
+) -> None:
+    with machine_reader(house) as reader, kiosk(browser, house) as page:
+        tap(page, reader, "code", "0badbabe")
+        code = page.locator("#offered").inner_text()
+        client = house.client(BOB)
+        request = accounts.AddCardRequest(parent="accounts/bob", code="".join(code.split()))
+        client.call(client.accounts.AddCard, request)
+        client.close()
+        tap(page, reader, "tiles", "0badbabe")
+        expect(page.locator(".guest strong")).to_have_text("bob")
+        # Bob leaves, and the next person taps while the frontend is away: nobody logs in late.
+        page.click("#done")
+        shows(page, "start")
+        house.frontend.kill()
+        reader.tap(CARD)
+        house.start_frontend()
+        house.wait_ready("d")
+        shows(page, "start")
+        tap(page, reader, "tiles")
         expect(page.locator(".guest strong")).to_have_text("alice")
 
 

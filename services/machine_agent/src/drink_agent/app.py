@@ -22,6 +22,7 @@ from drink_agent.domain.recovery import replay
 from drink_agent.journal.file import Journal
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import Hello
+from drink_agent.reader.reader import Reader
 from drink_agent.runtime import system
 from drink_agent.runtime.agent import Agent, BoardPort, MakeBoard, MakeLink
 from drink_agent.runtime.system import DiskSpace, SystemdNotifier, boot_id, boot_time_s
@@ -94,6 +95,7 @@ def build(
         remembered_drops=config.dispenser.remembered_drops,
         disk_space=disk_space or partial(system.disk_space, config.journal.path.parent),
         notifier=notifier or SystemdNotifier.from_environment(),
+        reader=None if config.reader.type == "none" else Reader(config.reader, clock=clock),
     )
 
 

@@ -21,6 +21,7 @@ from drink_agent.files import SecretFileError, read_secret
 from drink_agent.journal.file import JournalSettings
 from drink_agent.link.settings import LinkSettings
 from drink_agent.logs import LogSettings
+from drink_agent.reader.settings import ReaderSettings
 from drink_agent.runtime.agent import AgentSettings
 
 ENVIRONMENT_PREFIX = "DRINK_AGENT_"
@@ -58,6 +59,8 @@ class Config:
     """The agent's loop."""
     log: LogSettings = field(default_factory=LogSettings)
     """Logging."""
+    reader: ReaderSettings = field(default_factory=ReaderSettings)
+    """A reader of cards for the machine's kiosks; none by default."""
 
     @property
     def identity_file(self) -> Path:

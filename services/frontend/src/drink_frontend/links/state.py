@@ -11,7 +11,7 @@ from drink_frontend.domain.errors import (
     LinkSupersededError,
     NotOwnerError,
 )
-from drink_frontend.links.messages import AgentMessage, BoardStatus, Hello, NotReceived
+from drink_frontend.links.messages import AgentMessage, BoardStatus, CardRead, Hello, NotReceived
 
 PROTOCOL_MIN = 1
 """Oldest supported link protocol; that of the last two minor releases is supported."""
@@ -132,6 +132,9 @@ class LinkState:
         """
         if isinstance(message, Hello):
             raise LinkProtocolError("Hello was said before")
+        if isinstance(message, CardRead):
+            # Sent beside the agent's loop: it does not show that this one is alive.
+            return
         self._heard = now
         if isinstance(message, NotReceived):
             # It proves something only for drops that Welcome asked about: a command sent on this

@@ -156,6 +156,15 @@ class LinkClient:
         if self._stream is not None and self.is_up:
             self._stream.put_stats(convert.agent_stats(stats))
 
+    def send_card(self, number: str) -> None:
+        """Sends a card that was held to the reader, now or never.
+
+        It is dropped without a link, while the one before it waits, and after some seconds: nobody
+        stands there any more.
+        """
+        if self._stream is not None and self.is_up:
+            self._stream.put_card(convert.card_read(number))
+
     def send(self, message: ConnectRequest) -> None:
         """Sends a message, if the link is up; it may be lost together with the link."""
         if self._stream is None or not self.is_up:

@@ -223,6 +223,11 @@ def agent_stats(stats: AgentStats) -> ConnectRequest:
     )
 
 
+def card_read(number: str) -> ConnectRequest:
+    """Returns the report that a card was held to the reader."""
+    return ConnectRequest(card_read=pb.CardRead(number=number))
+
+
 def goodbye() -> ConnectRequest:
     """Returns the last message of a link that the agent closes."""
     return ConnectRequest(goodbye=pb.Goodbye(reason=pb.Goodbye.REASON_SHUTTING_DOWN))

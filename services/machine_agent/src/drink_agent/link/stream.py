@@ -22,6 +22,9 @@ JOURNAL_REPORT_MS_MAX = 5_000
 """Longest time, in milliseconds, for which a frontend may let the report of a started motor wait.
 """
 
+CARD_WAIT_S = 3.0
+"""Seconds that a card waits to be sent; after that it is worth nothing."""
+
 
 class LinkStream:
     """One link. All times are monotonic seconds.
@@ -43,6 +46,8 @@ class LinkStream:
         self._untold = 0
         self._tell_by: float | None = None
         self._status: ConnectRequest | None = None
+        self._card: ConnectRequest | None = None
+        self._card_void_at = 0.0
         self.outgoing: asyncio.Queue[ConnectRequest | None] = asyncio.Queue()
         """Messages to be sent, in order; None ends them."""
         self.up_since: float | None = None
@@ -145,11 +150,24 @@ class LinkStream:
             self._status = message
             self.put(message)
 
+    def put_card(self, message: ConnectRequest) -> None:
+        """Queues a card that was read, unless one waits.
+
+        It is no sign that the loop which dispenses is alive, and puts off no heartbeat.
+        """
+        if self._card is None:
+            self._card, self._card_void_at = message, self._clock() + CARD_WAIT_S
+            self.outgoing.put_nowait(message)
+
     async def messages(self) -> AsyncIterator[ConnectRequest]:
         """Yields the outgoing messages until their end."""
         while (message := await self.outgoing.get()) is not None:
             if message is self._status:
                 self._status = None
+            if message is self._card:
+                self._card = None
+                if self._clock() > self._card_void_at:
+                    continue
             yield message
 
     @contextlib.asynccontextmanager

@@ -37,6 +37,7 @@ from drink_agent.journal.file import Journal, JournalSettings
 from drink_agent.link import convert
 from drink_agent.link.client import LinkClient
 from drink_agent.link.convert import AgentStats, Hello
+from drink_agent.reader.reader import Reader
 from drink_agent.runtime.counts import BoardCounts
 from drink_agent.runtime.system import (
     DiskSpace,
@@ -134,6 +135,7 @@ class Agent:
         remembered_drops: Number of acknowledged drops that a compaction keeps.
         disk_space: Returns the space on the journal's disk.
         notifier: Notifies the supervisor.
+        reader: Reads cards; None if there is no reader.
     """
 
     def __init__(
@@ -150,8 +152,10 @@ class Agent:
         remembered_drops: int,
         disk_space: Callable[[], DiskSpace],
         notifier: SystemdNotifier,
+        reader: Reader | None = None,
     ) -> None:
         self._identity = identity
+        self._reader = reader
         self._dispenser = dispenser
         self._journal = journal
         self._clock = clock
@@ -195,6 +199,7 @@ class Agent:
                 "firmware_version": board.firmware_version or None,
                 "slots": {str(slot): sensor.value for slot, sensor in board.sensors.items()},
             },
+            "reader": None if self._reader is None else self._reader.describe(),
             "drops": {
                 "at_board": self._dispenser.running,
                 "waiting": self._dispenser.waiting,
@@ -257,10 +262,15 @@ class Agent:
             async with serve_status(status_socket, self.describe), asyncio.TaskGroup() as tasks:
                 board = tasks.create_task(self._keep("board", self._board.run()))
                 link = tasks.create_task(self._keep("link", self._link.run()))
+                cards = None
+                if self._reader is not None:
+                    cards = tasks.create_task(self._reader.run(self._link.send_card))
                 try:
                     await self._work()
                 finally:
                     self._leaving = True
+                    if cards is not None:
+                        cards.cancel()
                 await self._link.close()
                 link.cancel()
                 board.cancel()
