@@ -102,6 +102,7 @@ async def test_nothing_is_sent_without_a_link(settings: LinkSettings) -> None:
     client.send(convert.result(18, RESULT))
     client.send(convert.not_received("z"))
     client.send_status(STATUS)
+    client.send_card("04A2B3C4")
     client.send_heartbeat(1)
     assert client.heartbeat_at is None
     await client.close()

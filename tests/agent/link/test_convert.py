@@ -221,3 +221,10 @@ def test_protobuf_in_pure_python_converts_alike() -> None:
         ),
     ]
     assert done.stdout.splitlines() == expected
+
+
+def test_a_card_is_sent_by_its_number_alone() -> None:
+    sent = convert.card_read("04A2B3C4")
+    assert sent.WhichOneof("message") == "card_read"
+    assert sent.card_read.ListFields()[0][1] == "04A2B3C4"
+    assert len(sent.card_read.ListFields()) == 1

@@ -12,6 +12,7 @@ from drink_agent.link import convert
 from drink_agent.link.convert import LinkViolationError
 from drink_agent.link.settings import LinkSettings
 from drink_agent.link.stream import (
+    CARD_WAIT_S,
     INTERVAL_S_MAX,
     JOURNAL_REPORT_MS_MAX,
     SILENT_INTERVALS,
@@ -68,6 +69,30 @@ async def test_of_statuses_that_wait_only_the_newest_is_sent() -> None:
     sent += [message async for message in messages]
     assert [each.board_status.temperature_celsius for each in sent] == [3.0, 0.0]
     assert [each.board_status.ready for each in sent] == [True, False]
+
+
+async def test_a_card_waits_alone_and_not_for_long() -> None:
+    clock = Clock(100.0)
+    stream = LinkStream(SETTINGS, clock)
+    messages = stream.messages()
+    stream.put_card(convert.card_read("one"))
+    stream.put_card(convert.card_read("two"))
+    assert (await anext(messages)).card_read.number == "one"
+    stream.put_card(convert.card_read("three"))
+    clock.now += CARD_WAIT_S + 0.1
+    stream.put(convert.goodbye())
+    assert (await anext(messages)).HasField("goodbye")
+    stream.put_card(convert.card_read("four"))
+    assert (await anext(messages)).card_read.number == "four"
+
+
+def test_a_card_puts_off_no_heartbeat() -> None:
+    clock = Clock(100.0)
+    stream = welcomed(clock, interval_s=10)
+    due = stream.heartbeat_at
+    clock.now = 105.0
+    stream.put_card(convert.card_read("one"))
+    assert stream.heartbeat_at == due
 
 
 async def test_a_reader_is_woken() -> None:

@@ -15,6 +15,7 @@ from drink_frontend.domain.errors import (
 from drink_frontend.links.messages import (
     AgentMessage,
     BoardStatus,
+    CardRead,
     Goodbye,
     GoodbyeReason,
     Heartbeat,
@@ -148,3 +149,13 @@ def test_fault_14_silence_for_three_heartbeats_is_a_loss() -> None:
     assert state.lost_at == 100 + 30
     state.receive(Heartbeat(1), 125)
     assert state.lost_at == 125 + 30
+
+
+def test_a_card_does_not_show_that_the_loop_of_the_agent_is_alive() -> None:
+    state = link()
+    state.receive(Heartbeat(1), 105)
+    lost_at = state.lost_at
+    state.receive(CardRead("04a2b3c4"), 110)
+    assert state.lost_at == lost_at
+    state.receive(Heartbeat(2), 110)
+    assert state.lost_at == lost_at + 5
