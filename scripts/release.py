@@ -41,6 +41,7 @@ CHECKS: Mapping[str, Sequence[Sequence[str]]] = {
     "drink_machine_agent": (
         ("drink-machine-agent", "--version"),
         ("tini-emulator", "--help"),
+        ("card-reader-emulator", "--help"),
         ("python", "-c", "import drink_agent.app, drink_agent.tools.board"),
     ),
     "drink_cli": (
