@@ -51,6 +51,8 @@ CALLS = {
     "ListAlarms": alarms.ListAlarmsRequest(machine="machines/none"),
     "AcknowledgeAlarm": alarms.AcknowledgeAlarmRequest(name="alarms/404"),
     "CloseAlarm": alarms.CloseAlarmRequest(name="alarms/404"),
+    "LeaseNotifications": alarms.LeaseNotificationsRequest(channel="not a name"),
+    "SettleNotifications": alarms.SettleNotificationsRequest(channel="not a name"),
 }
 
 
