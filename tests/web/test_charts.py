@@ -17,6 +17,22 @@ def test_the_longest_bar_is_first_and_the_others_are_parts_of_it() -> None:
     ]
 
 
+def test_rows_that_are_too_many_share_the_last_bar() -> None:
+    rows = [(name, numbers(count), "") for name, count in (("a", 4), ("b", 3), ("c", 3), ("d", 2))]
+
+    def label(count: int) -> str:
+        return f"{count} others"
+
+    assert [(bar.label, bar.percent) for bar in bars(rows, 2, label)] == [
+        ("a", 80.0),
+        ("b", 60.0),
+        # Together they are more than the longest one.
+        ("2 others", 100.0),
+    ]
+    # One that is left has a bar of its own.
+    assert [bar.label for bar in bars(rows, 3, label)] == ["a", "b", "c", "d"]
+
+
 def test_bars_of_nothing_have_no_length() -> None:
     assert bars([]) == []
     assert [bar.percent for bar in bars([("Tea", numbers(0), "")])] == [0.0]

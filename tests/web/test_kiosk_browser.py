@@ -15,7 +15,7 @@ from drink.v1 import kiosk_service_pb2 as kiosks
 from drink_agent.reader.emulator import EmulatedReader
 from scripts.local_system import LocalSystem
 from tests.support.ports import with_own_ports
-from tests.web.browser import Watched, context_of, is_too_wide, needs_browser, violations
+from tests.web.browser import SIZES, Watched, context_of, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, ALICE, BOB, PLAN
 from tests.web.people import keep_picture, log_in
 
@@ -154,6 +154,21 @@ def test_from_the_code_to_the_can_and_back_to_the_start(
         # Nobody touches anything: the screen logs out by itself.
         shows(page, "start")
         expect(page.locator(".guest")).to_have_count(0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize(("scheme", "language"), [("light", "en-GB"), ("dark", "de-DE")])
+def test_the_tiles_are_sound_at_every_size(
+    browser: Browser, house: LocalSystem, size: str, scheme: str, language: str
+) -> None:
+    with kiosk(browser, house, size=size, scheme=scheme, language=language) as page:
+        is_sound(page)
+        hold(page)
+        shows(page, "tiles")
+        is_sound(page)
+        page.click("#leave button")
+        shows(page, "start")
 
 
 def test_after_an_unknown_card_a_barcode_logs_in(browser: Browser, house: LocalSystem) -> None:

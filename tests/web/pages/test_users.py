@@ -21,6 +21,9 @@ async def test_a_user_is_made_and_gets_credits_once(tmp_path: Path) -> None:
         admin = await root(house)
         made = await admin.post("/admin/users", {"user": "eve", "password": "secret-of-eve"})
         assert made.goal == "/admin/users/eve?done=made"
+        called = {"user": "zoe", "password": "secret-of-zoe", "title": "Zoe <Z>"}
+        assert (await admin.post("/admin/users", called)).goal == "/admin/users/zoe?done=made"
+        assert "Zoe &lt;Z&gt;" in (await admin.get("/admin/users")).text
         page = await admin.get(made.goal)
         form = {"do": "credits", "amount": "70", "request_id": page.field("request_id")}
         form["reason"] = "paid <b>cash</b>"
@@ -56,6 +59,8 @@ async def test_a_user_is_called_by_a_display_name(tmp_path: Path) -> None:
         ({"user": "a b", "password": "x"}, "1 to 32"),
         ({"user": "eve", "password": ""}, "1 to 128"),
         ({"user": "ANN", "password": "x"}, "already"),
+        ({"user": "eve", "password": "x", "title": "x" * 201}, 'value="eve"'),
+        ({"user": "eve", "password": "x", "title": "two\nlines"}, 'value="eve"'),
     ],
 )
 async def test_a_wrong_user_is_not_made(tmp_path: Path, form: dict[str, str], words: str) -> None:

@@ -3,7 +3,7 @@
 Sizes are percentages of the drawing, so that it fits any window and its text keeps its size.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from drink.v1 import statistics_service_pb2 as pb
@@ -56,13 +56,27 @@ class Column:
     is_highest: bool
 
 
-def bars(rows: Iterable[tuple[str, pb.Numbers, str]]) -> Sequence[Bar]:
+def bars(
+    rows: Iterable[tuple[str, pb.Numbers, str]],
+    most: int | None = None,
+    others: Callable[[int], str] = str,
+) -> Sequence[Bar]:
     """Bars for what was dispensed, the longest first.
 
     Args:
         rows: Label, numbers and path of each.
+        most: Most rows with a bar of their own, if at least two are left for one together; None
+            for all.
+        others: The label of the bar of so many others, which comes last.
     """
     ordered = sorted(rows, key=lambda row: (-row[1].dispensed, row[0]))
+    if most is not None and len(ordered) >= most + 2:
+        rest = [numbers for _, numbers, _ in ordered[most:]]
+        together = pb.Numbers(
+            dispensed=sum(numbers.dispensed for numbers in rest),
+            spent_credits=sum(numbers.spent_credits for numbers in rest),
+        )
+        ordered = [*ordered[:most], (others(len(rest)), together, "")]
     longest = max((numbers.dispensed for _, numbers, _ in ordered), default=0) or 1
     return [
         Bar(label, numbers, round(100 * numbers.dispensed / longest, 2), path)

@@ -208,18 +208,7 @@ async def _rows(visit: Visit, group_by: Sequence[Any], **terms: str) -> Rows:
 def _most(visit: Visit, found: Rows) -> Sequence[Bar]:
     """The items that were dispensed most, and all others as one."""
     rows = [(row.item, row.numbers, "") for row in found.rows if row.numbers.dispensed]
-    made = bars(rows)
-    rest = made[BARS_MAX:]
-    if len(rest) < 2:
-        return made
-    others = pb.Numbers(
-        dispensed=sum(each.numbers.dispensed for each in rest),
-        spent_credits=sum(each.numbers.spent_credits for each in rest),
-    )
-    label = visit.texts("statistics_others", n=len(rest))
-    longest = made[0].numbers.dispensed
-    percent = min(100.0, round(100 * others.dispensed / longest, 2))
-    return [*made[:BARS_MAX], Bar(label, others, percent)]
+    return bars(rows, BARS_MAX, lambda count: visit.texts("statistics_others", n=count))
 
 
 def _hours(found: Rows) -> Sequence[Column]:

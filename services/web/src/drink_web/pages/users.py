@@ -52,7 +52,9 @@ async def show_users(visit: Visit) -> Response:
     return await _list_page(visit)
 
 
-async def _list_page(visit: Visit, status: int = 200, *, problem: str = "") -> Response:
+async def _list_page(
+    visit: Visit, status: int = 200, *, problem: str = "", fields: Mapping[str, str] | None = None
+) -> Response:
     prefix = visit.query.get("q", "").strip()
     request = pb.ListAccountsRequest(page_size=USERS_MAX)
     if USER.fullmatch(prefix):
@@ -67,6 +69,7 @@ async def _list_page(visit: Visit, status: int = 200, *, problem: str = "") -> R
         users=answer.accounts,
         more=bool(answer.next_page_token),
         problem=problem,
+        fields=fields or {},
     )
 
 
@@ -75,16 +78,24 @@ async def make(visit: Visit) -> Response:
     form = await visit.form()
     user, password = form.get("user", "").strip(), form.get("password", "")
     if not USER.fullmatch(user):
-        return await _list_page(visit, 422, problem=visit.texts("problem_user"))
+        return await _list_page(visit, 422, problem=visit.texts("problem_user"), fields=form)
     if not views.is_password(password):
-        return await _list_page(visit, 422, problem=visit.texts("problem_password_new"))
-    request = pb.CreateAccountRequest(name=f"accounts/{user}", password=password)
+        problem = visit.texts("problem_password_new")
+        return await _list_page(visit, 422, problem=problem, fields=form)
+    try:
+        title = _title(form)
+    except PageError as error:
+        return await _list_page(visit, 422, problem=visit.texts(error.text), fields=form)
+    request = pb.CreateAccountRequest(
+        name=f"accounts/{user}", password=password, display_name=title
+    )
     try:
         await visit.call(visit.site.api.accounts.CreateAccount, request)
     except CallError as error:
         if error.reason != "ALREADY_EXISTS":
             raise
-        return await _list_page(visit, 409, problem=visit.texts("ALREADY_EXISTS"))
+        problem = visit.texts("ALREADY_EXISTS")
+        return await _list_page(visit, 409, problem=problem, fields=form)
     return visit.redirect(f"/admin/users/{user}?done=made")
 
 

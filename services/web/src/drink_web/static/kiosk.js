@@ -215,7 +215,6 @@ setInterval(() => {
   const again = document.querySelector("form[data-again]");
   if (again && !sending) send(again, false);
   else if (stream && performance.now() - heard > SILENT_MS) load();
-  else if (!stream && document.body.hasAttribute("data-offline")) load();
   else if (document.body.hasAttribute("data-offline") && !sending) load();
   else if (main().dataset.kind === "start" && performance.now() - began > RELOAD_MS && navigator.onLine) {
     fetch("/kiosk").then((got) => { if (got.ok) location.reload(); }, () => {});
