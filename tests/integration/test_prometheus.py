@@ -212,6 +212,7 @@ def test_a_slot_that_is_empty_or_low_fires_until_it_is_loaded(
     alice.drop("d/2")
     alert("DrinkSlotEmpty", fires=True, machine="d", slot="2")
     alert("DrinkSlotLow", fires=False, machine="d", slot="2")
+    house.boards["d"].ask(do="refill", slot=2, cans=30)
     house.admin("slot", "count", "d", "2", "30")
     alert("DrinkSlotEmpty", fires=False, machine="d", slot="2")
     alice.close()
@@ -258,17 +259,19 @@ def test_many_refused_logins_fire_until_they_end(
 ) -> None:
     alice = house.client(ALICE)
 
-    def guess(number: int) -> None:
-        request = accounts.LoginRequest(
-            password=accounts.PasswordCredentials(
-                account=f"accounts/nobody-{number}", password="guess"
-            )
+    # Together: each guess waits longer for its turn, until those after it are refused at once.
+    guesses = [
+        alice.accounts.Login.future(
+            accounts.LoginRequest(
+                password=accounts.PasswordCredentials(
+                    account=f"accounts/nobody-{number}", password="guess"
+                )
+            ),
+            timeout=LIMIT_S,
         )
-        with pytest.raises(grpc.RpcError):
-            alice.accounts.Login(request, timeout=LIMIT_S)
-
-    for number in range(120):
-        guess(number)
+        for number in range(120)
+    ]
+    assert all(isinstance(guess.exception(), grpc.RpcError) for guess in guesses)
     alert("DrinkLoginsRefused", fires=True)
     alert("DrinkLoginsRefused", fires=False)
     alice.close()

@@ -1,4 +1,5 @@
 import asyncio
+import json
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,21 @@ async def test_health_says_whether_the_frontend_is_there(tmp_path: Path) -> None
     site, visitor = await away_house(tmp_path)
     answer = await visitor.get("/healthz")
     assert (answer.status, '"away"' in answer.text) == (200, True)
+    await site.api.close()
+
+
+async def test_readiness_says_what_is_away(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ready = await house.visitor().get("/readyz")
+        assert ready.status == 200
+        found = json.loads(ready.text)
+        assert (found["ready"], found["frontend"]) == (True, "reachable")
+        assert found["machines"].keys() == {"offline", "board_down", "ready"}
+        assert sum(found["machines"].values()) > 0
+    site, visitor = await away_house(tmp_path)
+    away = await visitor.get("/readyz")
+    assert away.status == 503
+    assert json.loads(away.text) == {"ready": False, "frontend": "away", "machines": {}}
     await site.api.close()
 
 

@@ -98,6 +98,10 @@ def make_app(site: Site) -> ASGIApp:
         frontend = "reachable" if site.house.is_current else "away"
         return JSONResponse({"status": "serving", "frontend": frontend})
 
+    async def readiness(_: Request) -> Response:
+        found = site.house.readiness()
+        return JSONResponse(found, 200 if found["ready"] else 503)
+
     async def back_channel_logout(request: Request) -> Response:
         return await sign_in.back_channel_logout(site, request)
 
@@ -110,6 +114,7 @@ def make_app(site: Site) -> ASGIApp:
     app = Starlette(
         routes=[
             Route("/healthz", health),
+            Route("/readyz", readiness),
             Route("/assets/{name:path}", site.assets.respond),
             # Providers are of another origin, and bring no cookie.
             Route("/oidc/back-channel-logout", back_channel_logout, methods=["POST"]),

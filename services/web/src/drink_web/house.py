@@ -7,7 +7,9 @@ watch without a login tells it.
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
 from drink.v1 import machine_service_pb2 as pb
 from drink_web.api import Api, Metadata
@@ -49,6 +51,20 @@ class House:
     def machines(self) -> Mapping[str, pb.Machine]:
         """The machines by their resource names, in order, as they were last reported."""
         return self._machines
+
+    def readiness(self) -> dict[str, Any]:
+        """Whether people can be served, and why not; for programs, without a secret."""
+        reaches = Counter(pb.Machine.Reach.Name(each.reach) for each in self._machines.values())
+        return {
+            "ready": self.is_current,
+            "frontend": "reachable" if self.is_current else "away",
+            # What was known last is no longer so while the frontend is away.
+            "machines": {
+                name.removeprefix("REACH_").lower(): reaches[name]
+                for name in pb.Machine.Reach.keys()[1:]
+                if self.is_current
+            },
+        }
 
     async def changed(self, version: int) -> int:
         """Waits until there is a newer version, and returns it."""
