@@ -52,9 +52,9 @@ PLAN = Plan(
 
 
 def quick(text: str) -> str:
-    """A rule or a query with short times."""
+    """A rule or a query with short times, and a tenth of the refused logins."""
     text = re.sub(r"for: \d+[smh]", "for: 0s", text)
-    return re.sub(r"\[\d+m\]", f"[{WINDOW}]", text)
+    return re.sub(r"\[\d+m\]", f"[{WINDOW}]", text).replace("> 50", "> 5")
 
 
 class Prometheus:
@@ -259,7 +259,7 @@ def test_many_refused_logins_fire_until_they_end(
 ) -> None:
     alice = house.client(ALICE)
 
-    # Together: each guess waits longer for its turn, until those after it are refused at once.
+    # As many as one place may guess wrongly without waiting.
     guesses = [
         alice.accounts.Login.future(
             accounts.LoginRequest(
@@ -269,7 +269,7 @@ def test_many_refused_logins_fire_until_they_end(
             ),
             timeout=LIMIT_S,
         )
-        for number in range(120)
+        for number in range(20)
     ]
     assert all(isinstance(guess.exception(), grpc.RpcError) for guess in guesses)
     alert("DrinkLoginsRefused", fires=True)
