@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -78,7 +79,7 @@ class House:
         return results
 
     def rows(self) -> dict[str, list[Any]]:
-        """All rows of all tables, with their sequences as numbers from 1, and all events."""
+        """All rows of all tables, with their sequences as numbers, and all events."""
         with closing(self.engine.connect(read_only=True)) as reader:
             reader.begin()
             tables: dict[str, list[Any]] = {
@@ -91,15 +92,7 @@ class House:
         assert tables.pop("statistics_progress")
         stored = sorted(tables.pop("events"))
         tables["events"] = [_counted(event) for _, _, text in stored for event in decode(text)]
-        for name, table in metadata.tables.items():
-            if SEQUENCE in table.c and name in tables and name != "events":
-                place = list(table.c.keys()).index(SEQUENCE)
-                ordered = sorted(tables[name], key=lambda row: row[place])
-                tables[name] = [
-                    (*row[:place], number, *row[place + 1 :])
-                    for number, row in enumerate(ordered, 1)
-                ]
-        return tables
+        return {name: _numbered(name, tables) for name in tables}
 
     def _plan(self) -> Plan:
         """What the next unit of work of statistics does, from a snapshot."""
@@ -146,6 +139,26 @@ def new_house(engine: str, tmp_path: Path) -> Iterator[Callable[[], House]]:
             return house
 
         yield make
+
+
+def _numbered(name: str, tables: dict[str, list[Any]]) -> list[Any]:
+    """The rows of a table, with sequences, its own and those it refers to, as numbers from 0.
+
+    Numbers that an undone transaction has taken are missing on PostgreSQL.
+    """
+    rows = tables[name]
+    if name == "events":
+        return rows
+    for place, column in enumerate(metadata.tables[name].c):
+        of = {key.column.table.name for key in column.foreign_keys if key.column.name == SEQUENCE}
+        if not (of or column.name == SEQUENCE):
+            continue
+        (owner,) = of or {name}
+        at = list(metadata.tables[owner].c.keys()).index(SEQUENCE)
+        numbers = {row: number for number, row in enumerate(sorted(r[at] for r in tables[owner]))}
+        rows = [(*row[:place], numbers.get(row[place]), *row[place + 1 :]) for row in rows]
+    own = metadata.tables[name].c.keys()
+    return sorted(rows, key=itemgetter(own.index(SEQUENCE)) if SEQUENCE in own else str)
 
 
 def _counted(event: Event) -> Event:

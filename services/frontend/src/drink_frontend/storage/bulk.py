@@ -11,7 +11,6 @@ from sqlalchemy import (
     Column,
     Dialect,
     Double,
-    Insert,
     Integer,
     Table,
     Update,
@@ -66,6 +65,8 @@ class Bulk:
         described: The statement in SQLAlchemy Core, without parameters.
         is_early: Whether it only loads early what else is loaded when it is asked for. SQLite
             does not carry it out: it has no round trips to save.
+        one: The same for one row on SQLite, whose columns are parameters with `new_` before their
+            names; None to make it of a change.
 
     Attributes:
         changes: Whether it changes rows.
@@ -83,14 +84,19 @@ class Bulk:
     )
 
     def __init__(
-        self, rows: TableClause, described: ClauseElement, *, is_early: bool = False
+        self,
+        rows: TableClause,
+        described: ClauseElement,
+        *,
+        is_early: bool = False,
+        one: Statement | None = None,
     ) -> None:
         self._described = described
         self._is_early = is_early
         self._names = [each.name for each in rows.c]
         self._types = [_array_of(each) for each in rows.c]
         self._compiled: dict[tuple[str, int], str] = {}
-        self._one = _for_one(rows, described)
+        self._one = one or _for_one(rows, described)
         self._new = [f"new_{name}" for name in self._names]
         self.changes = isinstance(described, UpdateBase)
 
@@ -150,12 +156,6 @@ class Bulk:
 
 def _for_one(rows: TableClause, described: ClauseElement) -> Statement | None:
     """A change for one given row, whose columns are parameters: SQLite needs half the time."""
-    if isinstance(described, Insert):
-        assert described.table is not None
-        names = [each.name for each in rows.c]
-        return Statement(
-            insert(described.table).inline().values({n: bindparam(f"new_{n}") for n in names})
-        )
     if not isinstance(described, Update):
         return None
 
@@ -176,7 +176,8 @@ def insert_given(into: Table, *names: str) -> Bulk:
         names: Its columns that are given; the others have their defaults.
     """
     rows = given(*(into.c[name] for name in names))
-    return Bulk(rows, insert(into).from_select(list(names), select(*rows.c)))
+    one = insert(into).inline().values({name: bindparam(f"new_{name}") for name in names})
+    return Bulk(rows, insert(into).from_select(list(names), select(*rows.c)), one=Statement(one))
 
 
 class Numbers:

@@ -10,6 +10,7 @@ stores first what is pending. The map is thrown away with its transaction.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from drink_frontend.domain.drop import TRANSITIONS
 from drink_frontend.domain.entities import Account, AuditRecord, Drop, Machine, Slot
@@ -20,7 +21,7 @@ from drink_frontend.storage import loaders
 from drink_frontend.storage.kiosk_tables import kiosk_tokens, kiosks
 from drink_frontend.storage.loaded_rows import LoadedRows
 from drink_frontend.storage.rows import evolved
-from drink_frontend.storage.statements import Executor, Row, Statement
+from drink_frontend.storage.statements import Call, Executor, Row, Statement
 from drink_frontend.storage.tables import (
     accounts,
     drops,
@@ -231,6 +232,12 @@ class DirectExecutor(Executor):
         if statement.changes:
             self._rows.changed_directly(statement.table)
         return self._executor.all(statement, **parameters)
+
+    def exchange(self, calls: Iterable[Call]) -> Sequence[Any]:
+        """Runs statements on many rows of tables that the map is not read from."""
+        self._rows.flush()
+        self._rows.is_sent = True
+        return self._executor.exchange(calls)
 
     def run(self, statement: Statement, **parameters: object) -> int:
         """Runs a statement and returns the number of rows that it changed."""

@@ -5,7 +5,19 @@ from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
-from sqlalchemy import Select, bindparam, delete, func, insert, or_, select, text, tuple_, union_all
+from sqlalchemy import (
+    Select,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    or_,
+    select,
+    text,
+    tuple_,
+    union_all,
+)
 from sqlalchemy import update as change
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -23,6 +35,7 @@ from drink_frontend.domain.statistics import (
     Row,
     Span,
 )
+from drink_frontend.storage.bulk import Bulk, given, insert_given
 from drink_frontend.storage.statements import NOTHING, Executor, Statement, constant
 from drink_frontend.storage.statistics_tables import (
     statistics,
@@ -38,21 +51,22 @@ _KEY = (
     statistics.c.machine,
     statistics.c.subject,
 )
-_NAMES_OF_KEY = tuple(f"of_{column.name}" for column in _KEY)
 _RANGES = tuple((f"first_{number}", f"last_{number}") for number in range(5))
 
-_ADD = Statement(
+_ADDED = given(*_KEY, *(statistics.c[name] for name in NAMES))
+_IS_ADDED = tuple(column == _ADDED.c[column.name] for column in _KEY)
+_ADD = Bulk(
+    _ADDED,
     change(statistics)
-    .where(*(column == bindparam(f"of_{column.name}") for column in _KEY))
-    .values({name: statistics.c[name] + bindparam(name) for name in NAMES})
+    .where(*_IS_ADDED)
+    .values({name: statistics.c[name] + _ADDED.c[name] for name in NAMES}),
 )
-_INSERT = Statement(
-    insert(statistics)
-    .inline()
-    .values(
-        {column.name: bindparam(f"of_{column.name}") for column in _KEY}
-        | {name: bindparam(name) for name in NAMES}
-    )
+_INSERT = Bulk(
+    _ADDED,
+    insert(statistics).from_select(
+        [column.name for column in _ADDED.c],
+        select(*_ADDED.c).where(~exists().where(*_IS_ADDED)),
+    ),
 )
 _CLEAR = Statement(
     delete(statistics).where(
@@ -61,8 +75,12 @@ _CLEAR = Statement(
 )
 _IS_DROP = statistics_unknown.c.drop_id == bindparam("drop_id")
 _UNKNOWN = Statement(select(statistics_unknown.c.drop_id).where(_IS_DROP))
-_ADD_UNKNOWN = Statement(insert(statistics_unknown).inline().values(drop_id=bindparam("drop_id")))
-_REMOVE_UNKNOWN = Statement(delete(statistics_unknown).where(_IS_DROP))
+_ADD_UNKNOWN = insert_given(statistics_unknown, "drop_id")
+_DECIDED = given(statistics_unknown.c.drop_id)
+_REMOVE_UNKNOWN = Bulk(
+    _DECIDED,
+    delete(statistics_unknown).where(statistics_unknown.c.drop_id.in_(select(_DECIDED.c.drop_id))),
+)
 _CLEAR_UNKNOWN = Statement(delete(statistics_unknown))
 _STATE = ("phase", "time_zone", "event_sequence", "drop_sequence")
 _PROGRESS = Statement(select(*(statistics_progress.c[name] for name in _STATE)))
@@ -257,12 +275,9 @@ class StatisticsTable:
             rows: What to add to each row, in the order of `Numbers`.
         """
         # In their order, so that neighbours in the table are written one after the other.
-        for key in sorted(rows):
-            values: dict[str, object] = dict(zip(_NAMES_OF_KEY, key, strict=True))
-            values["of_kind"] = key[1].value
-            values |= zip(NAMES, rows[key], strict=True)
-            if not self._executor.run(_ADD, **values):
-                self._executor.run(_INSERT, **values)
+        given_rows = [(key[0], key[1].value, *key[2:], *rows[key]) for key in sorted(rows)]
+        if given_rows:
+            self._executor.exchange([(_ADD, given_rows), (_INSERT, given_rows)])
 
     def is_unknown(self, drop_id: str) -> bool:
         """Whether a drop counts as UNKNOWN."""
@@ -270,14 +285,14 @@ class StatisticsTable:
 
     def add_unknown(self, drop_ids: Iterable[str]) -> None:
         """Notes that drops count as UNKNOWN."""
-        for drop_id in drop_ids:
-            self._executor.run(_ADD_UNKNOWN, drop_id=drop_id)
+        if rows := [(drop_id,) for drop_id in drop_ids]:
+            self._executor.exchange([(_ADD_UNKNOWN, rows)])
 
     def remove_unknown(self, drop_ids: Iterable[str]) -> None:
         """Notes that drops no longer count as UNKNOWN."""
-        for drop_id in drop_ids:
-            removed = self._executor.run(_REMOVE_UNKNOWN, drop_id=drop_id)
-            assert removed == 1, "the drop did not count as UNKNOWN"
+        if rows := [(drop_id,) for drop_id in drop_ids]:
+            (removed,) = self._executor.exchange([(_REMOVE_UNKNOWN, rows)])
+            assert removed == len(rows), "a drop did not count as UNKNOWN"
 
     def clear(self, limit: int) -> bool:
         """Deletes up to `limit` rows; whether none are left."""
