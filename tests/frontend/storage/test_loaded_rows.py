@@ -93,6 +93,17 @@ def look(rows: LoadedRows) -> None:
     assert rows.number(loaders.TRANSFER_NUMBERS) > 0
 
 
+@pytest.mark.parametrize("count", range(1, 10))
+def test_a_queue_has_each_drop_once_however_many_are_loaded(
+    connection: SqliteConnection, count: int
+) -> None:
+    rows = LoadedRows(connection.executor)
+    others = {f"a{number}" for number in range(1, count)}
+    needs = Needs(queues={"d", *others}, drops={drop(1).id}, machines={"d", *others})
+    rows.take(needs, connection.executor.exchange(calls_for(needs)))
+    assert [queued.id for queued in rows.queue("d")] == [drop(n).id for n in (1, 2, 3)]
+
+
 def test_what_was_named_is_asked_for_once(executor: CountingExecutor) -> None:
     rows = LoadedRows(executor)
     calls = calls_for(EVERYTHING)

@@ -120,10 +120,11 @@ class Bulk:
                 size = next(size for size in SIZES if size <= left)
                 yield rows[begin : begin + size]
             else:
-                # A row that is given twice is found twice.
                 size = min((size for size in SIZES if size >= left), default=ROWS_MAX)
                 part = rows[begin : begin + size]
-                yield [*part, *[part[-1]] * (size - len(part))]
+                # NULL equals no key; a key that is given twice would find its rows twice.
+                no_key = (None,) * len(self._names)
+                yield [*part, *[no_key] * (size - len(part))]
             begin += size
 
     def _part(self, dialect: Dialect, rows: Sequence[Row]) -> tuple[str, Any]:
