@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from drink_frontend.cli import main
 from tests.support import programs
+from tests.support.ports import free_port
 
 pytestmark = pytest.mark.usefixtures("restored_logging")
 
@@ -42,6 +43,17 @@ def test_serve_without_a_database_says_what_to_do(tmp_path: Path) -> None:
 def test_health_of_nobody_is_not_serving(tmp_path: Path) -> None:
     result = type_(tmp_path, "health")
     assert (result.exit_code, result.stdout) == (1, "NOT_SERVING\n")
+
+
+def test_health_of_nobody_says_why_as_json(tmp_path: Path) -> None:
+    port = free_port()
+    file = tmp_path / "frontend.toml"
+    file.write_text(f'metrics.listen = "127.0.0.1:{port}"')
+    result = type_(tmp_path, "--config", str(file), "health", "--json")
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert (told["status"], told["reasons"]) == ("NOT_SERVING", ["no_answer"])
+    assert f"127.0.0.1:{port}" in told["details"]
 
 
 def test_config_check_shows_what_is_in_force(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.metrics.settings import MetricsSettings
 from drink_frontend.monitoring import Monitoring, Parts
+from drink_frontend.storage.tables import SCHEMA_REVISION
 from drink_frontend.system.authority import facts_of
 from tests.support.bench import Bench
 from tests.support.certificates import Certificates
@@ -24,7 +25,7 @@ LIMIT_S = 10.0
 class Edge:
     """The numbers of an edge that is not under test."""
 
-    calls, watches, serving = 3, 2, True
+    calls, watches, serving, draining, port = 3, 2, True, False, 50_051
     sessions, strangers = 5, 4
 
 
@@ -118,6 +119,34 @@ async def test_however_often_it_is_scraped_the_database_is_asked_once(bench: Ben
     for _ in range(20):
         await scrape(watched)
     assert bench.storage.reads == before + 1
+
+
+async def test_the_report_says_what_the_database_has_and_asks_it_seldom(bench: Bench) -> None:
+    await bench.unknown()
+    watched = monitoring(bench, interval_s=60)
+    before = bench.storage.reads
+    for _ in range(20):
+        found = await watched.report()
+    assert bench.storage.reads == before + 1
+    assert (found["status"], found["rpc_port"]) == ("SERVING", 50_051)
+    assert found["database"] == {
+        "engine": "sqlite",
+        "reachable": True,
+        "schema_revision": SCHEMA_REVISION,
+        "schema_known": SCHEMA_REVISION,
+        "schema_as_known": True,
+        "writer_broken": False,
+    }
+    assert found["unknown_drops"]["count"] == 1
+    assert found["machines"]["total"] == 2
+
+
+async def test_the_report_of_a_frontend_without_its_database(bench: Bench) -> None:
+    bench.storage.error = StorageUnavailableError("away")
+    found = await monitoring(bench).report()
+    bench.storage.error = None
+    assert found["database"]["reachable"] is False
+    assert found["machines"] is None
 
 
 async def test_only_so_many_machines_have_series(bench: Bench) -> None:

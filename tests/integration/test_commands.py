@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from scripts.processes import BIN
 from tests.integration.audited_system import COUPLE, AuditedSystem, id_of, outcome
 from tests.support import programs
+from tests.support.ports import free_port
 
-PLAN = COUPLE
+PLAN = replace(COUPLE, metrics_port=free_port())
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -125,8 +127,16 @@ def test_the_books_are_verified_and_the_frontend_asked_for_its_health(
 ) -> None:
     assert admin(system, "verify") == "The books agree.\n"
     assert run(system, "health") == (0, "SERVING\n", "")
+    code, output, errors = run(system, "health --json")
+    told = json.loads(output)
+    assert (code, errors, told["details"]) == (0, "", None)
+    assert (told["status"], told["reasons"]) == ("SERVING", [])
+    assert told["database"]["schema_as_known"] is True
+    assert told["machines"]["total"] >= len(PLAN.machines)
     system.frontend.stop()
     assert run(system, "health")[:2] == (1, "NOT_SERVING\n")
+    code, output, _ = run(system, "health --json")
+    assert (code, json.loads(output)["reasons"]) == (1, ["no_answer"])
     assert run(system, "migrate")[0] == 0
     system.start_frontend()
 

@@ -3,6 +3,7 @@
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.house import OpenDrops
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.tables import SCHEMA_REVISION
 from drink_frontend.storage.transaction import Transaction
 from tests.support.books import NOW, PRICE, add_machine, advance, drop, reserve
 
@@ -10,6 +11,7 @@ from tests.support.books import NOW, PRICE, add_machine, advance, drop, reserve
 async def test_an_empty_house(storage: Database) -> None:
     house = await storage.read(lambda tx: tx.house.read(10))
     assert (list(house.machines), house.machines_total, house.drops) == ([], 0, {})
+    assert house.schema_revision == SCHEMA_REVISION
 
 
 async def test_the_first_machines_have_their_slots(house: Database) -> None:

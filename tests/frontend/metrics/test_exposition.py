@@ -1,6 +1,7 @@
 """The port of the metrics: what it answers, and what slow and greedy clients meet."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -38,8 +39,12 @@ class Rig:
 
     def __init__(self, exposition: Exposition, **settings: Any) -> None:
         self.refused = 0
+        self.status = "SERVING"
         chosen = MetricsSettings(**{"listen": "127.0.0.1:0", "request_limit_s": 0.2, **settings})
-        self.server = MetricsServer(chosen, exposition.text, self._refuse)
+        self.server = MetricsServer(chosen, exposition.text, self._report, self._refuse)
+
+    async def _report(self) -> dict[str, str]:
+        return {"status": self.status}
 
     def _refuse(self) -> None:
         self.refused += 1
@@ -112,6 +117,20 @@ async def test_only_the_metrics_are_served() -> None:
         assert (status, body) == ("HTTP/1.1 200 OK", b"")
         assert int(headers.partition("Content-Length: ")[2].partition("\r\n")[0]) > 0
         assert (await rig.ask(b"\x00\xff\r\n\r\n"))[0] == "HTTP/1.1 405 Method Not Allowed"
+
+
+async def test_the_report_is_served_with_the_status_that_fits() -> None:
+    request = b"GET /healthz HTTP/1.1\r\n\r\n"
+    async with serving(measure := Counted()) as rig:
+        status, headers, body = await rig.ask(request)
+        assert (status, json.loads(body)) == ("HTTP/1.1 200 OK", {"status": "SERVING"})
+        assert "Content-Type: application/json" in headers
+        rig.status = "NOT_SERVING"
+        status, _, body = await rig.ask(request)
+        assert status == "HTTP/1.1 503 Service Unavailable"
+        assert json.loads(body) == {"status": "NOT_SERVING"}
+        assert (await rig.ask(request.replace(b"GET", b"HEAD")))[2] == b""
+    assert measure.times == 0
 
 
 async def test_a_client_that_says_nothing_is_cut() -> None:

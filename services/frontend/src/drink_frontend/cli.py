@@ -1,11 +1,12 @@
 """The command line: `drink-frontend`."""
 
 import asyncio
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import structlog
 import typer
@@ -25,6 +26,7 @@ from drink_frontend.admin.machines import machines, slots
 from drink_frontend.admin.statistics import statistics
 from drink_frontend.config import ConfigError, Settings, load, reference, show
 from drink_frontend.loglines.process import take_over
+from drink_frontend.metrics import health as metrics_health
 from drink_frontend.rpc import health as rpc_health
 from drink_frontend.spans.tracer import TracingUnavailableError
 from drink_frontend.storage.engine import StorageError
@@ -142,11 +144,31 @@ def migrate(context: typer.Context) -> None:
 
 
 @main.command()
-def health(context: typer.Context) -> None:
+def health(
+    context: typer.Context,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print one object that says why, as docs/operations.md.")
+    ] = False,
+) -> None:
     """Ask the frontend of these settings whether it serves; exit code 0 if it does."""
-    serving = asyncio.run(rpc_health.check(_settings(context).rpc))
-    typer.echo("SERVING" if serving else "NOT_SERVING")
+    serving, answer = asyncio.run(_ask(_settings(context), with_details=as_json))
+    typer.echo(json.dumps(answer, indent=2) if as_json else answer["status"])
     raise typer.Exit(0 if serving else 1)
+
+
+async def _ask(chosen: Settings, *, with_details: bool) -> tuple[bool, Mapping[str, Any]]:
+    """Whether a frontend serves, and the object that says why."""
+
+    async def details() -> Mapping[str, Any] | metrics_health.NoDetailsError:
+        if not with_details:
+            return metrics_health.NoDetailsError("not asked for")
+        try:
+            return await metrics_health.fetch(chosen.metrics, chosen.rpc.port)
+        except metrics_health.NoDetailsError as error:
+            return error
+
+    serving, found = await asyncio.gather(rpc_health.check(chosen.rpc), details())
+    return serving, metrics_health.combined(serving, found, chosen.rpc.target)
 
 
 @admin.callback()

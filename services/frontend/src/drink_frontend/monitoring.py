@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import structlog
 from prometheus_client import GCCollector, PlatformCollector, ProcessCollector
@@ -15,7 +16,8 @@ from drink_frontend.domain.errors import DrinkError
 from drink_frontend.domain.house import House
 from drink_frontend.domain.ports import Clock
 from drink_frontend.metrics.collect import LinkFacts, Snapshot, families
-from drink_frontend.metrics.exposition import Exposition, MetricsServer
+from drink_frontend.metrics.exposition import Exposition, MetricsServer, Recent
+from drink_frontend.metrics.health import DatabaseFacts, report
 from drink_frontend.metrics.instruments import Metrics
 from drink_frontend.metrics.settings import MetricsSettings
 from drink_frontend.rpc.server import RpcServer
@@ -77,7 +79,10 @@ class Monitoring:
             collector(registry=metrics.registry)
         self.exposition = Exposition(metrics, self.measure, settings.interval_s)
         """The text of the metrics."""
-        self._server = MetricsServer(settings, self.exposition.text, metrics.scrape_refused)
+        self._recent_house = Recent(self._house, settings.interval_s)
+        self._server = MetricsServer(
+            settings, self.exposition.text, self.report, metrics.scrape_refused
+        )
 
     @property
     def port(self) -> int | None:
@@ -92,33 +97,43 @@ class Monitoring:
 
     async def measure(self) -> Iterator[Metric]:
         """What is measured now, as families of samples."""
+        return families(await self._snapshot(await self._house()))
+
+    async def report(self) -> Mapping[str, Any]:
+        """Whether this frontend serves, and why not.
+
+        What comes from the database is at most `metrics.interval_s` old, all else is of now.
+        """
+        storage, rpc = self._parts.storage, self._parts.rpc
+        database = DatabaseFacts(storage.engine_name, storage.schema_known, storage.broken)
+        return report(await self._snapshot(await self._recent_house.get()), database, rpc.port)
+
+    async def _snapshot(self, house: House | None) -> Snapshot:
         parts = self._parts
         await self._look_at_certificates()
-        house = await self._house()
         links = parts.links.all()
         strangers = parts.sessions.strangers
         stats = parts.storage.stats
-        return families(
-            Snapshot(
-                version=version("drink-frontend"),
-                now_ms=self._clock.now_ms(),
-                links=[
-                    LinkFacts(machine, link.reach is Reach.READY, link.agent_version, link.stats)
-                    for machine, link in links[: self._settings.machines_max]
-                ],
-                links_total=len(links),
-                house=house,
-                waiting=parts.storage.unfinished,
-                commits=stats.commits,
-                failed_commits=stats.failed_commits,
-                retries=stats.retries,
-                calls=parts.rpc.calls,
-                watches=parts.rpc.watches,
-                serving=parts.rpc.serving,
-                logins=parts.logins,
-                sessions={False: strangers, True: parts.sessions.sessions - strangers},
-                certificates=self._certificates,
-            )
+        return Snapshot(
+            version=version("drink-frontend"),
+            now_ms=self._clock.now_ms(),
+            links=[
+                LinkFacts(machine, link.reach is Reach.READY, link.agent_version, link.stats)
+                for machine, link in links[: self._settings.machines_max]
+            ],
+            links_total=len(links),
+            house=house,
+            waiting=parts.storage.unfinished,
+            commits=stats.commits,
+            failed_commits=stats.failed_commits,
+            retries=stats.retries,
+            calls=parts.rpc.calls,
+            watches=parts.rpc.watches,
+            serving=parts.rpc.serving,
+            draining=parts.rpc.draining,
+            logins=parts.logins,
+            sessions={False: strangers, True: parts.sessions.sessions - strangers},
+            certificates=self._certificates,
         )
 
     async def _house(self) -> House | None:

@@ -30,8 +30,10 @@ class House:
         machines: The first machines by name, with their slots.
         machines_total: Number of all machines.
         drops: The drops without a final outcome, by state; only states with drops.
+        schema_revision: Of the database.
     """
 
     machines: Sequence[Machine]
     machines_total: int
     drops: Mapping[State, OpenDrops]
+    schema_revision: str = ""

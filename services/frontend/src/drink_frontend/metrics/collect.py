@@ -63,6 +63,7 @@ class Snapshot:
         calls: Calls in flight.
         watches: Open watches.
         serving: Whether the health service says that calls are served.
+        draining: Whether the frontend ends.
         logins: Attempts to log in since the start, by their result.
         sessions: Open sessions, by whether they have logged in.
         certificates: Ends of certificates in Unix seconds, by listener.
@@ -80,6 +81,7 @@ class Snapshot:
     calls: int = 0
     watches: int = 0
     serving: bool = False
+    draining: bool = False
     logins: Mapping[str, int] = field(default_factory=dict)
     sessions: Mapping[bool, int] = field(default_factory=dict)
     certificates: Mapping[str, float] = field(default_factory=dict)

@@ -5,15 +5,18 @@ made on the event loop, family by family, so that nothing waits longer than for 
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable
+import json
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from copy import copy
 from itertools import chain
+from typing import Any, Generic, TypeVar
 
 import structlog
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
+from drink_frontend.metrics import health
 from drink_frontend.metrics.collect import SLICE
 from drink_frontend.metrics.instruments import Metrics
 from drink_frontend.metrics.settings import MetricsSettings
@@ -23,6 +26,8 @@ REQUEST_BYTES_MAX = 8_192
 
 PATH = "/metrics"
 """Where the text is."""
+
+T = TypeVar("T")
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +42,31 @@ class _One(CollectorRegistry):
     def collect(self) -> Iterable[Metric]:
         """The family."""
         return (self._family,)
+
+
+class Recent(Generic[T]):
+    """A value that is made again when it is asked for and too old, by one caller at a time.
+
+    Args:
+        make: Makes it.
+        interval_s: Seconds for which it is used.
+    """
+
+    def __init__(self, make: Callable[[], Awaitable[T]], interval_s: float) -> None:
+        self._make = make
+        self._interval_s = interval_s
+        self._lock = asyncio.Lock()
+        self._made_at = float("-inf")
+        self._value: T
+
+    async def get(self) -> T:
+        """The value, at most `interval_s` old."""
+        loop = asyncio.get_running_loop()
+        async with self._lock:
+            if loop.time() - self._made_at >= self._interval_s:
+                self._value = await self._make()
+                self._made_at = loop.time()
+            return self._value
 
 
 class Exposition:
@@ -56,19 +86,14 @@ class Exposition:
     ) -> None:
         self._metrics = metrics
         self._measure = measure
-        self._interval_s = interval_s
-        self._lock = asyncio.Lock()
-        self._made_at = float("-inf")
-        self._text = b""
+        self._text = Recent(self._make, interval_s)
 
     async def text(self) -> bytes:
         """The metrics in Prometheus' text format, at most `interval_s` old."""
-        loop = asyncio.get_running_loop()
-        async with self._lock:
-            if loop.time() - self._made_at >= self._interval_s:
-                self._text = await _text(self._metrics.registry.collect(), await self._measure())
-                self._made_at = loop.time()
-            return self._text
+        return await self._text.get()
+
+    async def _make(self) -> bytes:
+        return await _text(self._metrics.registry.collect(), await self._measure())
 
 
 async def _text(*groups: Iterable[Metric]) -> bytes:
@@ -92,6 +117,7 @@ class MetricsServer:
     Args:
         settings: Address and limits.
         text: Returns the text.
+        report: Returns whether the frontend serves and why, as `health.report` does.
         refused: Called for each connection that is refused or cut.
 
     Attributes:
@@ -102,11 +128,13 @@ class MetricsServer:
         self,
         settings: MetricsSettings,
         text: Callable[[], Awaitable[bytes]],
+        report: Callable[[], Awaitable[Mapping[str, Any]]],
         refused: Callable[[], None],
     ) -> None:
         self.port: int | None = None
         self._settings = settings
         self._text = text
+        self._report = report
         self._refused = refused
         self._open: set[asyncio.Task[None]] = set()
 
@@ -165,11 +193,20 @@ class MetricsServer:
         path = rest.partition(b" ")[0].partition(b"?")[0]
         if method not in (b"GET", b"HEAD"):
             return _response("405 Method Not Allowed", b"only GET and HEAD\n", "Allow: GET, HEAD")
+        if path == health.PATH.encode():
+            return await self._health(with_body=method == b"GET")
         if path != PATH.encode():
-            return _response("404 Not Found", f"see {PATH}\n".encode())
+            return _response("404 Not Found", f"see {PATH} or {health.PATH}\n".encode())
         text = await self._text()
         kind = f"Content-Type: {CONTENT_TYPE_PLAIN_0_0_4}"
         return _response("200 OK", text, kind, with_body=method == b"GET")
+
+    async def _health(self, with_body: bool) -> bytes:
+        report = await self._report()
+        serves = report["status"] == health.SERVING
+        status = "200 OK" if serves else "503 Service Unavailable"
+        body = json.dumps(report, indent=2).encode() + b"\n"
+        return _response(status, body, "Content-Type: application/json", with_body=with_body)
 
 
 def _response(status: str, body: bytes, *headers: str, with_body: bool = True) -> bytes:

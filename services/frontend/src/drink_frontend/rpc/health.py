@@ -54,6 +54,11 @@ class Health(health_pb2_grpc.HealthServicer):
         """Whether calls can be served."""
         return self._serving
 
+    @property
+    def draining(self) -> bool:
+        """Whether `shut_down` was called."""
+        return self._shut_down
+
     def set(self, serving: bool) -> None:
         """Sets whether calls can be served; after `shut_down` it stays False."""
         serving = serving and not self._shut_down

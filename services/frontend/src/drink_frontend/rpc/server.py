@@ -168,6 +168,7 @@ class RpcServer:
         OSError: the list of revoked certificates or of gateways cannot be read.
 
     Attributes:
+        port: The port of the users' listener, while it listens; 0 before.
         links_port: The port of the listener for links, while it listens; 0 if there is none.
     """
 
@@ -197,6 +198,7 @@ class RpcServer:
         metrics: Metrics | None = None,
         tracer: Tracer = NO_TRACER,
     ) -> None:
+        self.port = 0
         self.links_port = 0
         self._settings = settings
         self._ready = ready
@@ -335,6 +337,11 @@ class RpcServer:
         """Whether the health service says that calls are served."""
         return self._health.serving
 
+    @property
+    def draining(self) -> bool:
+        """Whether the frontend ends."""
+        return self._health.draining
+
     async def start(self) -> int:
         """Opens the listeners and serves calls.
 
@@ -348,7 +355,7 @@ class RpcServer:
         self._health.set(await probe(self._ready, settings.health_timeout_s))
         buyers, links = self._servers[0], self._servers[-1]
         try:
-            port = self._listen(buyers, settings.target)
+            port = self.port = self._listen(buyers, settings.target)
             self._connections.add_listener(port, self._connections_max[0])
             if settings.links.listens:
                 self.links_port = self._listen(

@@ -13,6 +13,7 @@ from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.reader import Reader
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.sqlite_engine import SqliteEngine
+from drink_frontend.storage.tables import SCHEMA_REVISION
 from drink_frontend.storage.timed import TimedExecutor
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import remarks_on, verify_books
@@ -142,6 +143,21 @@ class Database:
     def unfinished(self) -> Mapping[str, int]:
         """Numbers of unfinished units of work (`write`) and queries (`read`)."""
         return {"write": self._writes.unfinished, "read": self._reads.unfinished}
+
+    @property
+    def engine_name(self) -> str:
+        """The product: `sqlite` or `postgresql`."""
+        return "postgresql" if self._engine.shared else "sqlite"
+
+    @property
+    def schema_known(self) -> str:
+        """The schema revision that this program was made for."""
+        return SCHEMA_REVISION
+
+    @property
+    def broken(self) -> bool:
+        """Whether nothing is written any more; see `failure`."""
+        return self._failure.done()
 
     @property
     def shared(self) -> bool:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import replace
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, column, func, select, table
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Machine, Slot
@@ -22,6 +22,7 @@ _SLOTS = Statement(
     .order_by(slots.c.machine, slots.c.number)
 )
 _COUNT = Statement(select(func.count()).select_from(machines))
+_REVISION = Statement(select(column("version_num")).select_from(table("alembic_version")))
 _OPEN = Statement(
     select(drops.c.state, func.count(), func.sum(drops.c.price), func.min(drops.c.created_ms))
     .where(IS_OPEN)
@@ -50,6 +51,7 @@ class HouseTable:
                 slot = _SLOT.read(row)
                 by_machine[slot.machine].append(slot)
         ((total,),) = self._executor.all(_COUNT)
+        ((revision,),) = self._executor.all(_REVISION)
         return House(
             [replace(machine, slots=tuple(by_machine[machine.name])) for machine in found],
             total,
@@ -57,4 +59,5 @@ class HouseTable:
                 State(state): OpenDrops(count, int(credits_), oldest_ms)
                 for state, count, credits_, oldest_ms in self._executor.all(_OPEN)
             },
+            revision,
         )
