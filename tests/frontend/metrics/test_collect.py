@@ -128,6 +128,13 @@ def test_ten_thousand_machines_come_in_small_parts() -> None:
     assert sum(len(part.samples) for part in parts) > 150_000
 
 
+def test_round_trips_are_there_where_a_server_is() -> None:
+    found = samples(Snapshot("1", NOW, round_trips={"write": 7, "read": 2}))
+    assert found["drink_storage_round_trips_total", ("write",)] == 7
+    assert found["drink_storage_round_trips_total", ("read",)] == 2
+    assert not any("round_trips" in name for name, _ in samples(Snapshot("1", NOW)))
+
+
 def test_each_measured_metric_is_in_the_list_of_metrics() -> None:
     house = House([make_machine("d", "D", [], reach=Reach.READY)], 1, {})
     snapshot = Snapshot("1", NOW, [LinkFacts("d", True, "1", STATS)], 1, house)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from sqlalchemy import func, select
 from structlog.testing import capture_logs
 
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
@@ -20,6 +21,8 @@ from drink_frontend.storage.postgres_connection import PostgresConnection, Unrea
 from drink_frontend.storage.postgres_dial import Redial
 from drink_frontend.storage.postgres_engine import PostgresEngine
 from drink_frontend.storage.settings import StorageSettings
+from drink_frontend.storage.statements import Statement
+from drink_frontend.storage.tables import accounts
 from drink_frontend.storage.transaction import Transaction
 from scripts.proxy import FaultProxy, Way
 from tests.support.books import alices, drop, found, fund, open_house, reserve
@@ -54,7 +57,27 @@ def through(settings: StorageSettings, proxy: FaultProxy, **changes: Any) -> Sto
     return settings.model_copy(update={"url": url, **changes})
 
 
+COUNT = Statement(select(func.count()).select_from(accounts))
+
 MEDDLE = "UPDATE accounts SET created_ms = created_ms + 1 WHERE name = 'alice'"
+
+
+def test_round_trips_are_counted_across_lost_connections(settings: StorageSettings) -> None:
+    engine = PostgresEngine(settings, serves=False)
+    writer, reader = engine.connect(read_only=False), engine.connect(read_only=True)
+    with closing(writer), closing(reader):
+        writer.begin()
+        writer.executor.all(COUNT)
+        writer.commit()
+        # The turn, the query, and the pipeline of the batch's number and COMMIT.
+        assert engine.round_trips == {"write": 3, "read": 0}
+        reader.begin()
+        reader.rollback()
+        assert engine.round_trips == {"write": 3, "read": 2}
+        writer.close()
+        writer.begin()
+        writer.rollback()
+        assert engine.round_trips == {"write": 5, "read": 2}
 
 
 def gift(number: int) -> Callable[[Transaction], None]:

@@ -127,6 +127,7 @@ class Monitoring:
             commits=stats.commits,
             failed_commits=stats.failed_commits,
             retries=stats.retries,
+            round_trips=parts.storage.round_trips,
             calls=parts.rpc.calls,
             watches=parts.rpc.watches,
             serving=parts.rpc.serving,

@@ -60,6 +60,7 @@ class Snapshot:
         commits: Successful commits since the start.
         failed_commits: Refused batches since the start.
         retries: Repeated batches since the start.
+        round_trips: To the database's server since the start, by `write` and `read`.
         calls: Calls in flight.
         watches: Open watches.
         serving: Whether the health service says that calls are served.
@@ -78,6 +79,7 @@ class Snapshot:
     commits: int = 0
     failed_commits: int = 0
     retries: int = 0
+    round_trips: Mapping[str, int] = field(default_factory=dict)
     calls: int = 0
     watches: int = 0
     serving: bool = False
@@ -111,6 +113,10 @@ def families(snapshot: Snapshot) -> Iterator[Metric]:
     yield from _families(specs.STORAGE_COMMITS, [((), snapshot.commits)])
     yield from _families(specs.STORAGE_FAILED, [((), snapshot.failed_commits)])
     yield from _families(specs.STORAGE_RETRIES, [((), snapshot.retries)])
+    yield from _families(
+        specs.STORAGE_ROUND_TRIPS,
+        [((work,), number) for work, number in snapshot.round_trips.items()],
+    )
     yield from _families(
         specs.STORAGE_WAITING, [((work,), number) for work, number in snapshot.waiting.items()]
     )

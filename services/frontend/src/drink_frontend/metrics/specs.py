@@ -198,6 +198,12 @@ STORAGE_FAILED = _counter(
     "drink_storage_failed_commits_total", "Batches that the database refused as a whole."
 )
 STORAGE_RETRIES = _counter("drink_storage_retries_total", "Repetitions of batches.")
+STORAGE_ROUND_TRIPS = _counter(
+    "drink_storage_round_trips_total",
+    "Round trips to PostgreSQL, each a statement or a pipeline of statements, of units of work"
+    " (`write`) and queries (`read`); absent on SQLite.",
+    "work",
+)
 STORAGE_WAITING = Spec(
     "drink_storage_waiting",
     "Units of work (`write`) and queries (`read`) that are not finished.",
@@ -305,6 +311,7 @@ SECTIONS: tuple[tuple[str, tuple[Spec, ...]], ...] = (
             STORAGE_COMMITS,
             STORAGE_FAILED,
             STORAGE_RETRIES,
+            STORAGE_ROUND_TRIPS,
             STORAGE_WAITING,
         ),
     ),

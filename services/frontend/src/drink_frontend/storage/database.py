@@ -145,6 +145,11 @@ class Database:
         return {"write": self._writes.unfinished, "read": self._reads.unfinished}
 
     @property
+    def round_trips(self) -> Mapping[str, int]:
+        """Round trips to the database's server, by `write` and `read`; empty for SQLite."""
+        return self._engine.round_trips
+
+    @property
     def engine_name(self) -> str:
         """The product: `sqlite` or `postgresql`."""
         return "postgresql" if self._engine.shared else "sqlite"

@@ -1,7 +1,7 @@
 """What differs between SQLite and PostgreSQL: connections, errors, and news of other processes."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, Protocol
@@ -94,8 +94,12 @@ class Engine(Protocol):
     def batch_max(self) -> int:
         """Most units of work in one transaction."""
 
+    @property
+    def round_trips(self) -> Mapping[str, int]:
+        """Round trips to a server so far, by `write` and `read`; empty without a server."""
+
     def connect(self, *, read_only: bool) -> DatabaseConnection:
-        """A new connection."""
+        """A new connection, to be used until the end."""
 
     def fault(self, error: BaseException) -> Fault | None:
         """What a driver's error means; None for one that is a mistake of the program."""

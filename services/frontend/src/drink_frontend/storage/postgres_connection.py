@@ -173,6 +173,10 @@ class PostgresConnection:
         read_only: Whether it is a reader's.
         writer: Unique name of this process in the table `writers`.
         redial: The time of the next attempt to connect.
+
+    Attributes:
+        round_trips: Round trips to the server so far, without those that log in. Counted by the
+            thread that uses the connection, read by any.
     """
 
     def __init__(
@@ -185,6 +189,7 @@ class PostgresConnection:
         self._driver: GuardedConnection | None = None
         self._executor: PostgresExecutor | None = None
         self._redial = redial
+        self.round_trips = 0
 
     @property
     def executor(self) -> PostgresExecutor:
@@ -319,9 +324,13 @@ class PostgresConnection:
             self._redial.failed()
             raise UnreachableError(f"the database cannot be reached: {said(error)}") from error
         self._redial.succeeded()
+        driver.on_round_trip = self._count
         self._driver = driver
         self._executor = PostgresExecutor(driver.cursor(), writes=not self._read_only)
         return driver
+
+    def _count(self) -> None:
+        self.round_trips += 1
 
     def _find_out(self) -> None:
         """Finds out the outcome of a commit during which the connection was lost.

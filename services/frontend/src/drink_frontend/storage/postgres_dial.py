@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -71,9 +71,11 @@ class GuardedConnection(psycopg.Connection[Row]):
     Attributes:
         answer_limit_s: Seconds that an answer may take; then the connection is closed, because a
             late answer could be taken for that of the next statement. None: no limit.
+        on_round_trip: Called for each round trip: a statement, or all statements of a pipeline.
     """
 
     answer_limit_s: float | None = None
+    on_round_trip: Callable[[], None] | None = None
 
     def run(self, statements: str) -> psycopg.Cursor[Row]:
         """Runs statements without parameters, in one message."""
@@ -82,6 +84,7 @@ class GuardedConnection(psycopg.Connection[Row]):
     @contextmanager
     def pipeline(self) -> Iterator[psycopg.Pipeline]:
         """Overrides the driver's method: what is executed in it takes one round trip."""
+        self._count()
         self._pipeline = _Pipeline(self)
         with super().pipeline() as pipeline:
             yield pipeline
@@ -90,6 +93,8 @@ class GuardedConnection(psycopg.Connection[Row]):
         """Overrides the driver's method: closes the connection after the limit."""
         if timeout is not None:
             return super().wait(gen, interval, timeout)
+        if self._pipeline is None:
+            self._count()
         try:
             return super().wait(gen, interval, self.answer_limit_s)
         except errors._WaitTimeout:  # noqa: SLF001 - what the method is documented to raise
@@ -97,6 +102,10 @@ class GuardedConnection(psycopg.Connection[Row]):
             raise psycopg.OperationalError(
                 f"the server did not answer for {self.answer_limit_s:g} s"
             ) from None
+
+    def _count(self) -> None:
+        if self.on_round_trip is not None:
+            self.on_round_trip()
 
 
 class Redial:

@@ -3,7 +3,7 @@
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 
 import psycopg
@@ -58,6 +58,7 @@ class PostgresEngine:
         self._serves = serves
         self.redial = Redial(settings)
         self.writer = secrets.token_hex(8)
+        self._connections: dict[str, list[PostgresConnection]] = {"read": [], "write": []}
         try:
             with closing(_reach(settings)) as driver:
                 check_server(driver, settings)
@@ -72,9 +73,19 @@ class PostgresEngine:
 
     def connect(self, *, read_only: bool) -> PostgresConnection:
         """A new connection."""
-        return PostgresConnection(
+        connection = PostgresConnection(
             self._settings, read_only=read_only, writer=self.writer, redial=self.redial
         )
+        self._connections["read" if read_only else "write"].append(connection)
+        return connection
+
+    @property
+    def round_trips(self) -> Mapping[str, int]:
+        """Round trips to the server so far, of writers (`write`) and readers (`read`)."""
+        return {
+            work: sum(connection.round_trips for connection in connections)
+            for work, connections in self._connections.items()
+        }
 
     def fault(self, error: BaseException) -> Fault | None:
         """What a driver's error means; None for one that is a mistake of the program."""

@@ -11,9 +11,10 @@ import fcntl
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import quote
 
@@ -126,6 +127,8 @@ class SqliteEngine:
     """
 
     shared = False
+    round_trips: Mapping[str, int] = MappingProxyType({})
+    """None: it is a file."""
 
     def __init__(self, settings: StorageSettings, *, exclusive: bool) -> None:
         self._settings = settings
