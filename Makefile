@@ -96,10 +96,11 @@ system: $(VENV_READY) ## Run systems with Docker Compose, and break them; root, 
 	$(BIN)/pytest tests/system $(PYTEST)
 
 .PHONY: images
-images: ## Build the images drink-frontend, drink-machine-agent and drink-web
+images: ## Build the images of the services, and drink-observability for compose.yaml
 	docker build --file services/frontend/Dockerfile --tag drink-frontend .
 	docker build --file services/machine_agent/Dockerfile --tag drink-machine-agent .
 	docker build --file services/web/Dockerfile --tag drink-web .
+	docker build --file deploy/observability/Dockerfile --tag drink-observability .
 
 .PHONY: crash
 crash: $(VENV_READY) ## Kill the services at every step, ROUNDS=20 times each, and at every pair of steps

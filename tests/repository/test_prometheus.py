@@ -1,7 +1,7 @@
 """The rules of deploy/prometheus and the dashboards of deploy/grafana.
 
-promtool and the real Prometheus are Debian's; without them those tests are skipped. What a house
-really tells them is in `tests/integration/test_prometheus.py`.
+promtool, amtool and the real Prometheus are Debian's; without them those tests are skipped. What
+a house really tells them is in `tests/integration/test_prometheus.py`.
 """
 
 import json
@@ -21,10 +21,16 @@ from drink_frontend.metrics.specs import SECTIONS
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROMETHEUS, GRAFANA = ROOT / "deploy/prometheus", ROOT / "deploy/grafana"
+OBSERVABILITY = ROOT / "deploy/observability"
 DASHBOARDS = sorted(GRAFANA.glob("*.json"))
 
 needs_promtool = pytest.mark.skipif(
     shutil.which("promtool") is None, reason="Debian's package prometheus is not installed"
+)
+
+needs_amtool = pytest.mark.skipif(
+    shutil.which("amtool") is None,
+    reason="Debian's package prometheus-alertmanager is not installed",
 )
 
 
@@ -159,12 +165,42 @@ def test_every_alert_has_a_scenario() -> None:
 def test_the_configuration_and_all_rules_are_valid() -> None:
     for arguments in (
         ("config", PROMETHEUS / "prometheus.yml"),
+        ("config", OBSERVABILITY / "prometheus.yml"),
         ("rules", PROMETHEUS / "alerts.yml", PROMETHEUS / "recording.yml"),
     ):
         checked = subprocess.run(
             ["promtool", "check", *arguments], capture_output=True, text=True, check=False
         )
         assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@needs_amtool
+def test_alertmanager_takes_its_configuration_and_tells_nobody_by_default() -> None:
+    file = f"--config.file={PROMETHEUS / 'alertmanager.yml'}"
+    for arguments, said in (
+        (("check-config", PROMETHEUS / "alertmanager.yml"), "SUCCESS"),
+        (("config", "routes", "test", file, "alertname=DrinkMachineOffline"), "nobody"),
+    ):
+        checked = subprocess.run(
+            ["amtool", *arguments], capture_output=True, text=True, check=False
+        )
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        assert said in checked.stdout
+    configuration = yaml.safe_load((PROMETHEUS / "alertmanager.yml").read_text("utf-8"))
+    assert configuration["receivers"] == [{"name": "nobody"}]
+    for rule in configuration["inhibit_rules"]:
+        for matchers in (rule["source_matchers"], rule["target_matchers"]):
+            assert {each.removeprefix("alertname = ") for each in matchers} <= ALERTS.keys()
+
+
+def test_compose_asks_frontends_as_the_rules_name_them() -> None:
+    own, plain = (
+        yaml.safe_load((folder / "prometheus.yml").read_text("utf-8"))
+        for folder in (OBSERVABILITY, PROMETHEUS)
+    )
+    assert own["global"] == plain["global"]
+    assert [each["job_name"] for each in own["scrape_configs"]] == ["drink-frontend"]
+    assert [Path(each).name for each in own["rule_files"]] == plain["rule_files"]
 
 
 def _test(name: str) -> dict[str, Any]:

@@ -21,7 +21,13 @@ from scripts.client import Client, wait_reach
 from scripts.demo.plan import ADMIN, DEMO
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from tests.support.ports import free_port
-from tests.system.engine import AGENT_IMAGE, FRONTEND_IMAGE, WEB_IMAGE, call
+from tests.system.engine import (
+    AGENT_IMAGE,
+    FRONTEND_IMAGE,
+    OBSERVABILITY_IMAGE,
+    WEB_IMAGE,
+    call,
+)
 
 UP_LIMIT_S = 300
 """Seconds that a system may take until every machine can sell."""
@@ -152,6 +158,8 @@ class ComposeSystem:
         """Where the proxy takes commands, in a profile that has one."""
         self.web_port = free_port()
         """Where the page is, in a profile that has one."""
+        self.prometheus_port, self.alertmanager_port = free_port(), free_port()
+        """Where these are, in a profile that has them."""
         self.ports = {
             name: Ports(free_port(), free_port(), free_port()) for name in self.profile.frontends
         }
@@ -192,6 +200,7 @@ class ComposeSystem:
             "FRONTEND_IMAGE": FRONTEND_IMAGE,
             "AGENT_IMAGE": AGENT_IMAGE,
             "WEB_IMAGE": WEB_IMAGE,
+            "OBSERVABILITY_IMAGE": OBSERVABILITY_IMAGE,
             # Longer than a loaded computer needs to break something while a motor turns.
             "RESPONSE_LIMIT_S": "10",
             **dict(self._port_variables()),
@@ -355,3 +364,5 @@ class ComposeSystem:
             yield f"SESSION_TLS_PORT{suffix}", str(ports.session_tls)
         yield "CHAOS_PORT", str(self.chaos_port)
         yield "WEB_PORT", str(self.web_port)
+        yield "PROMETHEUS_PORT", str(self.prometheus_port)
+        yield "ALERTMANAGER_PORT", str(self.alertmanager_port)

@@ -20,9 +20,15 @@ POSTGRES_IMAGE = "postgres:15-bookworm"
 FRONTEND_IMAGE = "drink-frontend:system"
 AGENT_IMAGE = "drink-machine-agent:system"
 WEB_IMAGE = "drink-web:system"
+OBSERVABILITY_IMAGE = "drink-observability:system"
 
-IMAGES = {"frontend": FRONTEND_IMAGE, "machine_agent": AGENT_IMAGE, "web": WEB_IMAGE}
-"""By the folder of the service."""
+IMAGES = {
+    "services/frontend": FRONTEND_IMAGE,
+    "services/machine_agent": AGENT_IMAGE,
+    "services/web": WEB_IMAGE,
+    "deploy/observability": OBSERVABILITY_IMAGE,
+}
+"""By the folder of the Dockerfile."""
 
 PREVIOUS = {
     FRONTEND_IMAGE: "drink-frontend:system-previous",
@@ -163,6 +169,9 @@ def previous_images(folder: Path) -> tuple[str, str]:
     site = release.install(release.LAST, folder).parent / "site"
     for image, previous in PREVIOUS.items():
         recipe = f"FROM {image}\nCOPY . /opt/release\nENV PYTHONPATH=/opt/release\n"
+        if image == FRONTEND_IMAGE:
+            # It knows no --json.
+            recipe += 'HEALTHCHECK CMD ["drink-frontend", "health"]\n'
         (folder / "Dockerfile").write_text(recipe, encoding="utf-8")
         file, tag = f"--file={folder / 'Dockerfile'}", f"--tag={previous}"
         call(["docker", "build", "--quiet", file, tag, str(site)], BUILD_LIMIT_S)
@@ -170,7 +179,7 @@ def previous_images(folder: Path) -> tuple[str, str]:
 
 
 def _build(folder: str, image: str) -> list[str]:
-    file = f"services/{folder}/Dockerfile"
+    file = f"{folder}/Dockerfile"
     return ["docker", "build", "--quiet", "--network=host", f"--file={file}", f"--tag={image}"]
 
 
