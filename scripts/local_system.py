@@ -113,6 +113,7 @@ class LocalSystem:
         """PEM file of the authority of the frontend's certificate; None: plain text."""
         self.frontend = Process("frontend", [*self._frontend_command, "serve"], folder)
         self.web_port = plan.web_port or 0
+        self.web_metrics_port = plan.web_metrics_port
         self.web = Process("web", ["drink-web", "--config=web.toml", "serve"], folder)
         """The page; it runs where the plan has a port for it."""
         self.boards = {
@@ -220,6 +221,7 @@ class LocalSystem:
         self.web.start()
         # The same port again after a restart, as browsers expect.
         self.web_port = self.web.wait_for("serving")["port"]
+        self.web_metrics_port = self.web.wait_for("metrics_listening")["port"]
 
     def set_up(self) -> None:
         """Installs everything, and starts it."""
@@ -298,6 +300,7 @@ class LocalSystem:
                 "frontend": f'address = "{self.address}"\n'
                 f'gateway_token_file = "{folder / "gateways"}"',
                 "cookies": f'key_file = "{folder / "cookie.keys"}"',
+                "metrics": f'listen = "127.0.0.1:{self.web_metrics_port}"',
                 "log": 'format = "json"',
             },
             self.plan.web,

@@ -6,6 +6,7 @@ Usage: python -m scripts.metrics_page > docs/metrics.md
 import sys
 
 from drink_frontend.metrics.reference import reference
+from drink_web.metrics.reference import reference as web_reference
 
 HEAD = """\
 # Metrics
@@ -21,6 +22,9 @@ A measurement answers all scrapes of 5 seconds (`metrics.interval_s`), so that a
 a drop. No label is an account, a drop or free text. Machines above `metrics.machines_max` have no
 series of their own; in counters they are `other`.
 
+The page serves its own at `127.0.0.1:9465/metrics` (`metrics.listen` of
+[its configuration](web-configuration.md)), with the same limits.
+
 Beside these there are the usual ones of a Python process: `process_*` and `python_*`.
 
 ## Frontend
@@ -30,7 +34,7 @@ Beside these there are the usual ones of a Python process: `process_*` and `pyth
 
 def page() -> str:
     """The whole page."""
-    return HEAD + reference().rstrip("\n") + "\n"
+    return f"{HEAD}{reference()}\n## Page\n\n{web_reference()}".rstrip("\n") + "\n"
 
 
 if __name__ == "__main__":

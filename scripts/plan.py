@@ -45,6 +45,7 @@ class Plan:
         session_port: Session port; 0 takes any free one.
         metrics_port: Port of the frontend's metrics; 0 takes any free one.
         web_port: Port of the page; 0 takes any free one, None: there is no page.
+        web_metrics_port: Port of the page's metrics; 0 takes any free one.
         motor_s: Seconds that an emulated motor runs.
         response_limit_s: Seconds that an agent waits for its board's answer.
         frontend: More of the frontend's configuration, TOML by section name.
@@ -58,6 +59,7 @@ class Plan:
     session_port: int = 0
     metrics_port: int = 0
     web_port: int | None = None
+    web_metrics_port: int = 0
     motor_s: float = 0.05
     response_limit_s: float = 10
     frontend: dict[str, str] = field(default_factory=dict)

@@ -18,7 +18,8 @@ from scripts.demo.show import Show, say
 from scripts.local_system import LocalSystem
 from scripts.plan import Plan
 
-RPC_PORT, SESSION_PORT, WEB_PORT, METRICS_PORT = 50051, 4242, 8080, 9464
+RPC_PORT, SESSION_PORT, WEB_PORT = 50051, 4242, 8080
+METRICS_PORT, WEB_METRICS_PORT = 9464, 9465
 """Where gRPC, the sessions, the page and the frontend's metrics are by default."""
 
 COMMAND_LIMIT_S = 30
@@ -40,7 +41,7 @@ def _free(port: int) -> bool:
 
 def _plan(interactive: bool) -> Plan:
     """The demo's system; on its customary ports where a person could use them."""
-    customary = (RPC_PORT, SESSION_PORT, WEB_PORT, METRICS_PORT)
+    customary = (RPC_PORT, SESSION_PORT, WEB_PORT, METRICS_PORT, WEB_METRICS_PORT)
     taken = [port for port in customary if not _free(port)]
     if not interactive or taken:
         if interactive:
@@ -52,6 +53,7 @@ def _plan(interactive: bool) -> Plan:
         session_port=SESSION_PORT,
         web_port=WEB_PORT,
         metrics_port=METRICS_PORT,
+        web_metrics_port=WEB_METRICS_PORT,
     )
 
 

@@ -42,12 +42,14 @@ PLAN = Plan(
         MachinePlan("ld", "Little Drink", (SlotPlan(1, "Jolt", 5, 60),)),
     ),
     users=(ALICE, UserPlan("admin", "admin-secret", 0, admin=True)),
+    web_port=0,
     response_limit_s=0.5,
     frontend={
         "metrics": "interval_s = 0.1",
         "links": "stats_interval_s = 1",
         "rpc": "health_interval_s = 0.2",
     },
+    web={"metrics": "interval_s = 0.1"},
 )
 
 
@@ -60,7 +62,7 @@ def quick(text: str) -> str:
 class Prometheus:
     """A running Prometheus."""
 
-    def __init__(self, folder: Path, target: str) -> None:
+    def __init__(self, folder: Path, targets: dict[str, int]) -> None:
         folder.mkdir()
         for name in ("alerts.yml", "recording.yml"):
             (folder / name).write_text(quick((RULES / name).read_text("utf-8")), encoding="utf-8")
@@ -69,10 +71,11 @@ class Prometheus:
             "rule_files": ["alerts.yml", "recording.yml"],
             "scrape_configs": [
                 {
-                    "job_name": "drink-frontend",
+                    "job_name": job,
                     "scrape_timeout": "500ms",
-                    "static_configs": [{"targets": [target]}],
+                    "static_configs": [{"targets": [f"127.0.0.1:{port}"]}],
                 }
+                for job, port in targets.items()
             ],
         }
         (folder / "prometheus.yml").write_text(json.dumps(settings), encoding="utf-8")
@@ -109,9 +112,9 @@ class Prometheus:
         )
 
     def has_started(self) -> bool:
-        """Whether it has scraped the frontend."""
+        """Whether it has scraped the frontend and the page."""
         try:
-            return bool(self.rows("drink_serving == 1"))
+            return bool(self.rows("drink_serving == 1") and self.rows("drink_web_build_info"))
         except OSError:
             return False
 
@@ -120,7 +123,7 @@ class Prometheus:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     folder = tmp_path_factory.mktemp("house")
     with LocalSystem(folder, with_own_ports(PLAN)) as system:
-        system.metrics_port = free_port()
+        system.metrics_port, system.web_metrics_port = free_port(), free_port()
         system.set_up()
         yield system
 
@@ -130,7 +133,8 @@ def prometheus(
     house: LocalSystem, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus") / "own"
-    server = Prometheus(folder, f"127.0.0.1:{house.metrics_port}")
+    targets = {"drink-frontend": house.metrics_port, "drink-web": house.web_metrics_port}
+    server = Prometheus(folder, targets)
     server.process.start()
     try:
         wait_until(server.has_started, "prometheus scrapes", LIMIT_S)
@@ -174,6 +178,15 @@ def test_an_agent_that_is_away_fires_until_it_is_back(
     alert("DrinkMachineOffline", fires=False, machine="ld")
 
 
+def test_a_page_that_is_down_fires_until_it_is_back(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    house.web.stop()
+    alert("DrinkWebDown", fires=True, job="drink-web", severity="critical")
+    house.start_web()
+    alert("DrinkWebDown", fires=False)
+
+
 def test_every_panel_of_every_dashboard_has_rows(
     house: LocalSystem, prometheus: Prometheus
 ) -> None:
@@ -193,6 +206,8 @@ def test_every_panel_of_every_dashboard_has_rows(
     assert len(asked) > 40
 
     def empty() -> list[tuple[str, str, str]]:
+        with urllib.request.urlopen(f"{house.origin}/login", timeout=LIMIT_S) as page:
+            assert page.status == 200
         return [each for each in asked if not prometheus.rows(each[2])]
 
     try:
@@ -283,6 +298,8 @@ def test_a_frontend_that_is_down_fires_until_it_is_back(
 ) -> None:
     house.frontend.stop()
     alert("DrinkFrontendDown", fires=True, job="drink-frontend")
+    alert("DrinkWebWithoutFrontend", fires=True, job="drink-web")
     house.start_frontend()
-    alert("DrinkFrontendDown", fires=False)
+    for name in ("DrinkFrontendDown", "DrinkWebWithoutFrontend"):
+        alert(name, fires=False)
     house.wait_ready("d", "ld")

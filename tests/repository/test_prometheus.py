@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
-from drink_frontend.metrics.specs import SECTIONS
+from drink_frontend.metrics import specs as frontend
+from drink_web.metrics import specs as web
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROMETHEUS, GRAFANA = ROOT / "deploy/prometheus", ROOT / "deploy/grafana"
@@ -68,12 +69,18 @@ def growing(step: float) -> tuple[str, str]:
 
 MACHINE = {"machine": "d"}
 PLACE = {"machine": "d", "slot": "1"}
+WEB = {"instance": "w:9465", "job": "drink-web"}
+AT_WEB = 'instance="w:9465",job="drink-web"'
 FRONTEND = {"instance": "f:9464", "job": "drink-frontend"}
 AT = 'instance="f:9464",job="drink-frontend"'
 
 SCENARIOS = {
     "DrinkFrontendDown": Scenario({f"up{{{AT}}}": steady(0, 1)}, FRONTEND),
     "DrinkFrontendNotServing": Scenario({f"drink_serving{{{AT}}}": steady(0, 1)}, FRONTEND),
+    "DrinkWebDown": Scenario({f"up{{{AT_WEB}}}": steady(0, 1), f"up{{{AT}}}": steady(1, 1)}, WEB),
+    "DrinkWebWithoutFrontend": Scenario(
+        {f"drink_web_frontend_reachable{{{AT_WEB}}}": steady(0, 1)}, WEB
+    ),
     "DrinkMachineOffline": Scenario(
         {
             'drink_machine_linked{machine="d"}': steady(0, 1),
@@ -268,11 +275,16 @@ def test_each_alert_says_what_it_is_and_what_to_do(name: str) -> None:
 
 def known() -> set[str]:
     """All names that may be asked for."""
-    names = {spec.name for _, section in SECTIONS for spec in section}
+    specs = [
+        spec
+        for sections in (frontend.SECTIONS, web.SECTIONS)
+        for _, section in sections
+        for spec in section
+    ]
+    names = {spec.name for spec in specs}
     histograms = {
         f"{spec.name}_{part}"
-        for _, section in SECTIONS
-        for spec in section
+        for spec in specs
         for part in ("bucket", "sum", "count")
         if spec.kind == "histogram"
     }

@@ -39,6 +39,19 @@ def test_there_are_so_many_and_no_more(limit: str) -> None:
     assert counted.count == 0
 
 
+def test_browsers_are_logins_and_addresses_without_one() -> None:
+    counted = streams()
+    with (
+        counted.one_more("192.0.2.1", "login"),
+        counted.one_more("192.0.2.9", "login"),
+        counted.one_more("192.0.2.1", ""),
+        counted.one_more("2001:db8::1", ""),
+        counted.one_more("2001:db8::2", ""),
+    ):
+        assert (counted.count, counted.browsers) == (5, 3)
+    assert counted.browsers == 0
+
+
 def test_others_are_not_affected_by_one_address() -> None:
     counted = streams(per_address_max=1)
     with counted.one_more("192.0.2.1", ""), counted.one_more("192.0.2.2", ""):

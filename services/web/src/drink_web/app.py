@@ -25,6 +25,8 @@ from drink_web.assets import Assets
 from drink_web.cookies import Cookies
 from drink_web.errors import CallError, PageError
 from drink_web.house import House
+from drink_web.metrics.instruments import Metrics, RequestMetrics
+from drink_web.monitoring import Monitoring
 from drink_web.pages import (
     account,
     admin,
@@ -79,6 +81,7 @@ def make_site(settings: Settings) -> Site:
     assets = Assets()
     return Site(
         settings=settings,
+        metrics=Metrics(),
         tracer=tracer,
         api=api,
         house=House(api, settings.frontend, settings.pictures),
@@ -133,6 +136,8 @@ def make_app(site: Site) -> ASGIApp:
     outer: ASGIApp = SecurityHeaders(app)
     if site.tracer.is_on:
         outer = RequestSpans(outer, site.tracer)
+    if site.settings.metrics.address is not None:
+        outer = RequestMetrics(outer, site.metrics)
     proxies = site.settings.http.proxies
     return ProxyHeadersMiddleware(outer, list(proxies)) if proxies else outer  # type: ignore[arg-type,return-value]
 
@@ -316,7 +321,7 @@ async def serve(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop)
-    watching = asyncio.create_task(site.house.run())
+    works = [asyncio.create_task(work.run()) for work in (site.house, Monitoring(site))]
     try:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(site.house.known.wait(), FIRST_WATCH_LIMIT_S)
@@ -326,8 +331,9 @@ async def serve(settings: Settings) -> None:
             await server.serve([listener])
         _log.info("stopped")
     finally:
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
+        for work in works:
+            work.cancel()
+        await asyncio.gather(*works, return_exceptions=True)
         await site.api.close()
         await site.tracer.close()
 

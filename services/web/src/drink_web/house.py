@@ -7,6 +7,7 @@ watch without a login tells it.
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
@@ -44,6 +45,10 @@ class House:
         """Counts the changes."""
         self.is_current = False
         """Whether the frontend answers, so that what is shown is as it stands."""
+        self.changed_at = time.time()
+        """When `is_current` changed last, in Unix seconds; at first the start."""
+        self.retries = 0
+        """Counts how often the watch was begun again."""
         self.known = asyncio.Event()
         """Set once the machines were heard of for the first time."""
 
@@ -116,9 +121,10 @@ class House:
                 if self.is_current:
                     delay_s = self._settings.rewatch_first_s
                     _log.warning("frontend_lost", extra={"facts": {"error": str(error)}})
-                    self.is_current = False
+                    self._now_current(False)
                     self._tell()
             await asyncio.sleep(delay_s)
+            self.retries += 1
             delay_s = min(2 * delay_s, self._settings.rewatch_limit_s)
 
     async def _watch(self) -> None:
@@ -132,12 +138,16 @@ class House:
             await self._look_for_pictures()
             await self._look_for_sparks()
             self._machines = {machine.name: machine for machine in listed.machines}
-            self.is_current = True
+            self._now_current(True)
             self.known.set()
             _log.info("frontend_found", extra={"facts": {"machines": len(self._machines)}})
             self._tell()
             async for message in messages:
                 self._take(message.machine)
+
+    def _now_current(self, value: bool) -> None:
+        if value != self.is_current:
+            self.is_current, self.changed_at = value, time.time()
 
     def _take(self, machine: pb.Machine) -> None:
         if self._machines.get(machine.name) == machine:

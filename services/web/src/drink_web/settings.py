@@ -21,6 +21,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from drink_web.metrics.settings import MetricsSettings
 from drink_web.notify_settings import NotifySettings
 from drink_web.spans.settings import TracingSettings
 
@@ -322,6 +323,9 @@ class Settings(BaseSettings):
     """Time limits of a stop."""
     log: LogSettings = Field(default_factory=LogSettings)
     """Content and format of the log."""
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    """The port where Prometheus reads the metrics of `drink-web serve`; docs/metrics.md lists
+    them."""
     tracing: TracingSettings = Field(default_factory=TracingSettings)
     """Traces of drops, sent to a collector of OpenTelemetry."""
 

@@ -96,6 +96,11 @@ class Streams:
         """Number of open streams."""
         return self._open["all"]
 
+    @property
+    def browsers(self) -> int:
+        """Number of logins with an open stream, and of addresses with one without a login."""
+        return sum(key.startswith("browser ") for key in self._open)
+
     @contextmanager
     def one_more(self, address: str, login: str) -> Iterator[None]:
         """Counts one stream while the context lasts.
@@ -110,6 +115,8 @@ class Streams:
         limits = {
             "all": self._settings.max,
             f"address {network(address)}": self._settings.per_address_max,
+            # Counted, and limited by nothing but the number of all streams.
+            f"browser {login or network(address)}": self._settings.max,
         }
         if login:
             limits[f"login {login}"] = self._settings.per_login_max

@@ -21,6 +21,7 @@ from drink_web.cookies import Cookies, Login
 from drink_web.errors import CallError, PageError
 from drink_web.forms import read_form, read_upload
 from drink_web.house import House
+from drink_web.metrics.instruments import Metrics
 from drink_web.providers import Providers
 from drink_web.settings import Settings
 from drink_web.spans.tracer import Tracer
@@ -47,6 +48,7 @@ class Site:
     """What all requests share."""
 
     settings: Settings
+    metrics: Metrics
     tracer: Tracer
     api: Api
     house: House
