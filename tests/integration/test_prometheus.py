@@ -123,7 +123,6 @@ class Prometheus:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     folder = tmp_path_factory.mktemp("house")
     with LocalSystem(folder, with_own_ports(PLAN)) as system:
-        system.metrics_port, system.web_metrics_port = free_port(), free_port()
         system.set_up()
         yield system
 

@@ -36,5 +36,7 @@ def with_own_ports(plan: Plan) -> Plan:
         plan,
         rpc_port=plan.rpc_port or free_port(),
         session_port=plan.session_port or free_port(),
+        metrics_port=plan.metrics_port or free_port(),
+        web_metrics_port=plan.web_metrics_port or free_port(),
         web_port=None if plan.web_port is None else plan.web_port or free_port(),
     )
