@@ -4,142 +4,51 @@ Member, administrator, stranger and leaver; the provider goes away, hangs, and c
 another key.
 """
 
-import re
 import signal
-import subprocess
+import socket
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import replace
-from hashlib import sha256
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode
 
 import grpc
 import httpx2
 import pytest
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 from playwright.sync_api import Browser, Page, expect
 
 from drink.v1 import account_service_pb2 as pb
-from drink.v1 import account_service_pb2_grpc
-from scripts.local_system import LocalSystem
-from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from scripts.processes import BIN, wait_until
-from tests.fakes.openid import encoded
-from tests.support.openid import (
-    ADMINISTRATORS,
-    MEMBERS,
-    OpenIdProvider,
-    person,
-    query_of,
-    sign_in,
-    signing_in,
+from drink_cli.errors import Exit
+from scripts.processes import wait_until
+from tests.integration.openid_home import (
+    ADMIN,
+    ALICE,
+    Home,
+    access_token,
+    credits_of,
+    drink,
+    drink_login,
+    id_token,
+    in_a_browser_without_scripts,
+    local_token,
+    running_home,
+    sign_out_at_the_provider,
 )
-from tests.support.ports import free_port, with_own_ports
+from tests.support.openid import MEMBERS, person, sign_in, signing_in
 from tests.web.browser import needs_browser, running_browser
-
-SECRET, API_SECRET = "secret-of-the-page-of-32-characters", "secret-of-the-api-of-32-characters"
-
-PLAN = Plan(
-    machines=(MachinePlan("d", "Big Drink", (SlotPlan(1, "Coke", 50, 40),)),),
-    users=(UserPlan("admin", "hunter2-not", 0, admin=True),),
-    web_port=0,
-)
-
-REST = "http://localhost:1/back"
-"""Where the browser of an old client is sent; nobody listens there."""
 
 LIMIT_MS = 30_000
 
-
-class Home(LocalSystem):
-    """A system whose people sign in with the provider."""
-
-    def __init__(self, folder: Path, plan: Plan, provider: OpenIdProvider) -> None:
-        super().__init__(folder, plan)
-        self.provider = provider
-
-    def _write_web(self) -> None:
-        super()._write_web()
-        secret = self.folder / "page.secret"
-        secret.write_text(SECRET)
-        with (self.folder / "web.toml").open("a") as file:
-            file.write(
-                f'[oidc]\nbase_url = "{self.origin}"\nrefresh_s = 0.5\nanswer_limit_s = 2\n'
-                f'[oidc.client_secret_files]\nhome = "{secret.absolute()}"\n'
-            )
-
-    def rpc(self, request: Any, token: str = "") -> Any:
-        """Calls the method of AccountService that takes this request."""
-        name = type(request).__name__.removesuffix("Request")
-        caller = (("authorization", f"Bearer {token}"),) if token else ()
-        with grpc.insecure_channel(self.address) as channel:
-            stub = account_service_pb2_grpc.AccountServiceStub(channel)
-            return getattr(stub, name)(request, metadata=caller, timeout=30)
-
-
-def clients(origin: str) -> list[dict[str, Any]]:
-    """The clients at the provider: the page, `drink`, an old client, and this frontend."""
-    return [
-        {
-            "client_id": "page",
-            "client_secret": SECRET,
-            "redirect_uris": [f"{origin}/oidc/callback/home"],
-            "post_logout_redirect_uris": [f"{origin}/"],
-            "backchannel_logout_uri": f"{origin}/oidc/back-channel-logout",
-            "backchannel_logout_session_required": True,
-        },
-        {
-            "client_id": "drink",
-            "token_endpoint_auth_method": "none",
-            "grant_types": ["urn:ietf:params:oauth:grant-type:device_code"],
-            "response_types": [],
-            "redirect_uris": [],
-        },
-        *(
-            {"client_id": name, "token_endpoint_auth_method": "none", "redirect_uris": [REST]}
-            for name in ("webdrink", "stranger")
-        ),
-        {
-            "client_id": "api",
-            "client_secret": API_SECRET,
-            "redirect_uris": [],
-            "response_types": [],
-            "grant_types": [],
-        },
-    ]
+LIMIT_S = 20.0
+"""Seconds within which a login is answered, whatever the provider does: the limit is 2 at most."""
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A running system and its provider."""
-    folder = tmp_path_factory.mktemp("home")
-    plan = with_own_ports(PLAN)
-    provider = OpenIdProvider(folder, clients(f"http://localhost:{plan.web_port}"))
-    provider.port = free_port()
-    secret = folder / "api.secret"
-    secret.write_text(API_SECRET)
-    settings = f"""allow_plain_loopback = true
-fetch_limit_s = 1
-refresh_min_s = 1
-[[oidc.providers]]
-name = "home"
-display_name = "Home"
-issuer = "{provider.issuer}"
-client_id = "page"
-device_client_id = "drink"
-member_group = "{MEMBERS}"
-admin_group = "{ADMINISTRATORS}"
-create_accounts = true
-access_tokens = "introspection"
-access_clients = ["webdrink"]
-access_audiences = ["urn:drink:opaque", "urn:drink:jwt"]
-introspection_client_id = "api"
-introspection_secret_file = "{secret}"
-"""
-    with provider, Home(folder, replace(plan, frontend={"oidc": settings}), provider) as home:
-        home.set_up()
+    with running_home(tmp_path_factory.mktemp("home")) as home:
         yield home
 
 
@@ -209,9 +118,33 @@ def test_an_administrator_is_not_the_local_one_until_linked(page: Page, home: Ho
 
 
 @needs_browser
+def test_an_administrator_of_the_provider_is_one_here_in_a_browser(page: Page, home: Home) -> None:
+    signed_in(page, "sub-of-ada")
+    page.wait_for_url("**/account")
+    page.goto("/admin")
+    expect(page.locator("h1").first).to_be_visible()
+    assert page.url.endswith("/admin")
+
+
+@needs_browser
 def test_a_stranger_stays_outside(page: Page) -> None:
     signed_in(page, "sub-of-eve")
     expect(page.locator("[role=alert]")).to_contain_text("does not count you among the members")
+    page.goto("/account")
+    assert "/login" in page.url
+
+
+@needs_browser
+def test_a_leaver_is_shut_out_in_a_browser(browser: Browser, page: Page, home: Home) -> None:
+    signed_in(page, "sub-of-lea")
+    page.wait_for_url("**/account")
+    home.provider.change("sub-of-lea", person("lea"))
+    with browser.new_context(base_url=home.origin, locale="en") as context:
+        context.set_default_timeout(LIMIT_MS)
+        other = context.new_page()
+        signed_in(other, "sub-of-lea")
+        expect(other.locator("[role=alert]")).to_contain_text("does not count you among")
+    # The login of before has ended as well.
     page.goto("/account")
     assert "/login" in page.url
 
@@ -221,122 +154,92 @@ def test_the_provider_ends_a_login_by_itself(home: Home) -> None:
         client.get(f"{home.origin}/")
         assert in_a_browser_without_scripts(home, client, "sub-of-mia") == "/account"
         assert client.get(f"{home.origin}/account").status_code == 200
-        # Signing out there, from another client's page.
-        answer = client.get(f"{home.provider.issuer}/session/end")
-        fields = dict(re.findall(r'name="([^"]+)" value="([^"]*)"', answer.text))
-        action = re.search(r'action="([^"]+)"', answer.text)
-        assert action is not None
-        client.post(action[1], data={**fields, "logout": "yes"})
+        sign_out_at_the_provider(home, client)
         wait_until(
             lambda: client.get(f"{home.origin}/account").status_code != 200, "the login has ended"
         )
 
 
-def in_a_browser_without_scripts(home: Home, client: httpx2.Client, subject: str) -> str:
-    """Signs somebody in on the page; returns where it leads, or the status of a refusal."""
-    begun = client.get(f"{home.origin}/oidc/login/home?next=/account").headers["location"]
-    back = sign_in(client, begun, subject, home.origin)
-    answer = client.get(back)
-    return answer.headers.get("location", str(answer.status_code))
+def test_drink_lets_in_members_and_administrators_and_no_others(home: Home, tmp_path: Path) -> None:
+    def at_once(*names: str) -> dict[str, tuple[int, str]]:
+        """Logins take the 5 s of the provider's interval each."""
+        for name in names:
+            (tmp_path / name).mkdir(exist_ok=True)
+        with ThreadPoolExecutor(len(names)) as pool:
+            begun = {
+                name: pool.submit(drink_login, home, tmp_path / name, f"sub-of-{name}")
+                for name in names
+            }
+            return {name: login.result() for name, login in begun.items()}
+
+    def whoami(name: str) -> tuple[int, str]:
+        process = drink(tmp_path / name, "whoami")
+        said, failed = process.communicate(timeout=60)
+        return process.returncode, said + failed
+
+    logins = at_once("mia", "ada", "len")
+    assert {code for code, _ in logins.values()} == {Exit.DONE}, logins
+    assert "mia can spend" in logins["mia"][1]
+    assert whoami("mia")[1].startswith("Mia at home (mia), member")
+    assert whoami("ada")[1].startswith("Ada at home (ada), administrator")
+    home.provider.change("sub-of-len", person("len"))
+    refused = at_once("eve", "len")
+    assert {code for code, _ in refused.values()} == {Exit.FORBIDDEN}, refused
+    # The leaver's login of before has ended, and the stranger has none.
+    assert [whoami(name)[0] for name in ("eve", "len")] == [Exit.LOGIN, Exit.LOGIN]
 
 
-def drink(home: Home, folder: Path, *arguments: str) -> "subprocess.Popen[str]":
-    environment = {
-        "PATH": str(BIN),
-        "HOME": str(folder),
-        "XDG_CONFIG_HOME": str(folder / "config"),
-        "XDG_STATE_HOME": str(folder / "state"),
-        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
-    }
-    return subprocess.Popen(
-        [str(BIN / "drink"), *arguments],
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+def test_id_tokens_log_members_and_administrators_in_over_grpc(home: Home) -> None:
+    for name, is_administrator in (("mia", False), ("ada", True)):
+        response = home.log_in(id_token(home, f"sub-of-{name}"))
+        assert response.account.name == f"accounts/{name}"
+        assert response.account.admin is is_administrator
+        listing = pb.ListAccountsRequest()
+        if is_administrator:
+            assert home.rpc(listing, response.token).accounts
+        else:
+            with pytest.raises(grpc.RpcError) as refused:
+                home.rpc(listing, response.token)
+            assert refused.value.code() is grpc.StatusCode.PERMISSION_DENIED
+    given = id_token(home, "sub-of-mia")
+    assert refusal(home, given) == ("", "")
+    # It logs in once.
+    assert refusal(home, given) == ("UNAUTHENTICATED", "CREDENTIALS_INVALID")
 
 
-def test_drink_signs_in_on_another_device(home: Home, tmp_path: Path) -> None:
-    process = drink(home, tmp_path, "login", "--provider", "home", "--server", home.address)
-    assert process.stderr is not None
-    with process:
-        address = process.stderr.readline().removeprefix("open ").strip()
-        code = process.stderr.readline().removeprefix("and type the code ").strip()
-        assert address == f"{home.provider.issuer}/device"
-        confirm(home, f"{address}?user_code={code}", "sub-of-mia")
-        said, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    assert "mia can spend" in said
-    whoami = drink(home, tmp_path, "whoami")
-    said, _ = whoami.communicate(timeout=60)
-    assert said.startswith("Mia at home (mia), member")
+def test_id_tokens_of_strangers_and_leavers_are_refused_over_grpc(home: Home) -> None:
+    assert refusal(home, id_token(home, "sub-of-eve")) == ("PERMISSION_DENIED", "NOT_A_MEMBER")
+    before = home.log_in(id_token(home, "sub-of-liv")).token
+    home.give("liv", 100)
+    home.buy(before, "of-liv-1")
+    home.provider.change("sub-of-liv", person("liv"))
+    assert refusal(home, id_token(home, "sub-of-liv")) == ("PERMISSION_DENIED", "NOT_A_MEMBER")
+    with pytest.raises(grpc.RpcError) as refused:
+        home.buy(before, "of-liv-2")
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    request = pb.GetAccountRequest(name="accounts/liv")
+    kept = home.rpc(request, local_token(home, ADMIN)).account.posted_credits
+    # Who comes back has the credits that were left.
+    home.provider.change("sub-of-liv", person("liv", MEMBERS))
+    again = home.log_in(id_token(home, "sub-of-liv")).account.posted_credits
+    assert (kept, again) == (50, 50)
 
 
-def confirm(home: Home, url: str, subject: str) -> None:
-    """Confirms the code of a device, in a browser."""
-    with signing_in() as client:
-        answer = client.get(url)
-        for _ in range(10):
-            if answer.is_redirect:
-                answer = client.get(httpx2.URL(answer.url).join(answer.headers["location"]))
-                continue
-            if "success" in answer.text.lower() and "<form" not in answer.text:
-                return
-            action = re.search(r'action="([^"]+)"', answer.text)
-            if action is None:
-                assert "Success" in answer.text, answer.text
-                return
-            fields = dict(re.findall(r'name="([^"]+)"[^>]*value="([^"]*)"', answer.text))
-            if 'name="login"' in answer.text:
-                fields |= {"prompt": "login", "login": subject, "password": "any"}
-            else:
-                fields["confirm"] = "yes"
-            answer = client.post(httpx2.URL(answer.url).join(action[1]), data=fields)
-        raise AssertionError(answer.text)
+def refusal(home: Home, given: pb.OidcCredentials) -> tuple[str, str]:
+    """Status and reason of a refused login; both empty for one that was let in."""
+    try:
+        home.log_in(given)
+    except grpc.RpcError as error:
+        details = {each.key: each.value for each in error.trailing_metadata() or ()}
+        return error.code().name, str(details.get("drink-error-reason", ""))
+    return "", ""
 
 
 def test_drink_tells_which_providers_there_are(home: Home, tmp_path: Path) -> None:
-    process = drink(home, tmp_path, "login", "--provider", "work", "--server", home.address)
+    process = drink(tmp_path, "login", "--provider", "work", "--server", home.address)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 7
     assert "it has home" in said
-
-
-def access_token(home: Home, client_id: str, subject: str, resource: str) -> str:
-    """What an old client has after a login in its browser."""
-    verifier = "v" * 43
-    asked = {
-        "client_id": client_id,
-        "response_type": "code",
-        "scope": "openid profile",
-        "redirect_uri": REST,
-        "code_challenge": encoded(sha256(verifier.encode()).digest()),
-        "code_challenge_method": "S256",
-        **({"resource": resource} if resource else {}),
-    }
-    with signing_in() as client:
-        url = f"{home.provider.issuer}/auth?{urlencode(asked)}"
-        code = query_of(sign_in(client, url, subject, REST))["code"]
-        form = {
-            "grant_type": "authorization_code",
-            "code": code,
-            "redirect_uri": REST,
-            "client_id": client_id,
-            "code_verifier": verifier,
-        }
-        answer = client.post(f"{home.provider.issuer}/token", data=form)
-        return str(answer.json()["access_token"])
-
-
-def credits_of(home: Home, token: str, uid: str) -> httpx2.Response:
-    return httpx2.get(
-        f"{home.origin}/users/credits?uid={uid}",
-        headers={"authorization": f"Bearer {token}"},
-        trust_env=False,
-        timeout=30,
-    )
 
 
 def test_old_clients_bring_access_tokens(home: Home) -> None:
@@ -358,9 +261,7 @@ def test_old_clients_bring_access_tokens(home: Home) -> None:
 def test_a_leaver_is_out_with_the_next_login(home: Home) -> None:
     with signing_in() as before, signing_in() as after:
         assert in_a_browser_without_scripts(home, before, "sub-of-leo") == "/account"
-        home.provider.people["sub-of-leo"] = person("leo")
-        home.provider.stop()
-        home.provider.start()
+        home.provider.change("sub-of-leo", person("leo"))
         assert in_a_browser_without_scripts(home, after, "sub-of-leo") == "403"
         assert before.get(f"{home.origin}/account").status_code == 303
 
@@ -374,31 +275,111 @@ def test_a_restarted_provider_with_another_key_is_known_at_once(home: Home) -> N
         assert in_a_browser_without_scripts(home, client, "sub-of-mia") == "/account"
 
 
-def test_a_provider_that_hangs_or_is_away_stops_nobody_else(home: Home) -> None:
-    with signing_in() as inside, signing_in() as outside:
-        assert in_a_browser_without_scripts(home, inside, "sub-of-mia") == "/account"
-        begun = outside.get(f"{home.origin}/oidc/login/home").headers["location"]
-        back = sign_in(outside, begun, "sub-of-mia", home.origin)
-        home.provider.signal(signal.SIGSTOP)
-        try:
-            began = time.monotonic()
-            answer = outside.get(back)
-            assert answer.status_code == 503
-            assert "does not answer at the moment" in answer.text
-            assert time.monotonic() - began < 20
-            assert inside.get(f"{home.origin}/account").status_code == 200
-            login = inside.get(f"{home.origin}/login")
-            assert login.status_code in (200, 303)
-        finally:
-            home.provider.signal(signal.SIGCONT)
+@contextmanager
+def killed(home: Home) -> Iterator[None]:
     home.provider.stop()
-    with signing_in() as client:
-        answer = client.get(f"{home.origin}/oidc/login/home")
-        # The keys are still known, and so may be where browsers begin.
-        assert answer.status_code in (303, 503)
-        password = {"account": "accounts/admin", "password": "hunter2-not"}
-        assert home.rpc(pb.LoginRequest(password=pb.PasswordCredentials(**password))).token
-    home.provider.start()
+    try:
+        yield
+    finally:
+        home.provider.start()
+
+
+@contextmanager
+def frozen(home: Home) -> Iterator[None]:
+    home.provider.signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        home.provider.signal(signal.SIGCONT)
+
+
+@contextmanager
+def slow(home: Home) -> Iterator[None]:
+    """It stands still for most of the time."""
+    ends = threading.Event()
+
+    def brake() -> None:
+        while not ends.is_set():
+            with frozen(home):
+                ends.wait(1.5)
+            ends.wait(0.02)
+
+    thread = threading.Thread(target=brake)
+    thread.start()
+    try:
+        yield
+    finally:
+        ends.set()
+        thread.join()
+
+
+STRANGE_KEY = RSAKey.generate_key(2048, {"kid": "never-published"})
+
+AWAY = ("UNAVAILABLE", "PROVIDER_UNAVAILABLE")
+
+
+def with_an_unknown_key(home: Home) -> pb.OidcCredentials:
+    """An ID token of which only the provider can say whether the key is its own."""
+    claims = {"iss": home.provider.issuer, "aud": "drink", "sub": "sub-of-mia"}
+    token = jwt.encode({"alg": "RS256", "kid": STRANGE_KEY.kid}, claims, STRANGE_KEY)
+    return pb.OidcCredentials(provider="home", id_token=token)
+
+
+@pytest.mark.parametrize("trouble", [killed, frozen, pytest.param(slow, marks=pytest.mark.slow)])
+def test_sales_go_on_while_the_provider_is_in_trouble(
+    home: Home, trouble: Callable[[Home], AbstractContextManager[None]]
+) -> None:
+    """Logins are told so in a bounded time, and nobody else is touched."""
+    tokens = [local_token(home, ALICE), home.log_in(id_token(home, "sub-of-mia")).token]
+    home.give("mia", 50)
+    known = id_token(home, "sub-of-mia")
+    opaque = [access_token(home, "webdrink", "sub-of-mia", "urn:drink:opaque") for _ in range(3)]
+    with (
+        signing_in() as inside,
+        ThreadPoolExecutor(9) as pool,
+        socket.create_connection(("127.0.0.1", home.session_port), LIMIT_S) as peer,
+    ):
+        lines = peer.makefile("rwb", buffering=0)
+        lines.readline()
+        lines.write(f"USER {ALICE.name}\r\nPASS {ALICE.password}\r\n".encode())
+        assert [lines.readline()[:2] for _ in range(2)] == [b"OK", b"OK"]
+        assert in_a_browser_without_scripts(home, inside, "sub-of-mia") == "/account"
+        backs = [before_the_return(home) for _ in range(3)]
+        # The provider was read so long ago that it is asked again.
+        time.sleep(1.1)
+        with trouble(home):
+            began = time.monotonic()
+            pages = [pool.submit(client.get, back) for client, back in backs]
+            rests = [pool.submit(credits_of, home, token, "mia") for token in opaque]
+            strange = [pool.submit(refusal, home, with_an_unknown_key(home)) for _ in range(3)]
+            for number, token in enumerate(tokens):
+                home.buy(token, f"{trouble.__name__}-{number}")
+            lines.write(b"DROP 1\r\n")
+            assert lines.readline().startswith(b"OK")
+            assert inside.get(f"{home.origin}/account").status_code == 200
+            assert local_token(home, ADMIN)
+            # What the provider signed before is verified without it.
+            assert refusal(home, known) == ("", "")
+            statuses = {page.result(LIMIT_S).status_code for page in pages}
+            codes = {rest.result(LIMIT_S).status_code for rest in rests}
+            reasons = {each.result(LIMIT_S) for each in strange}
+            assert time.monotonic() - began < LIMIT_S
+        if trouble is slow:
+            # Who is answered between is let in; nobody is told that a login is wrong.
+            assert statuses <= {303, 503}
+            assert codes <= {200, 503}
+        else:
+            assert (statuses, codes, reasons) == ({503}, {503}, {AWAY})
+            assert all("does not answer at the moment" in page.result().text for page in pages)
+        for client, _ in backs:
+            client.close()
+
+
+def before_the_return(home: Home) -> tuple[httpx2.Client, str]:
+    """A browser that has signed in at the provider, and where it is sent back to."""
+    client = httpx2.Client(follow_redirects=False, trust_env=False, timeout=LIMIT_S)
+    begun = client.get(f"{home.origin}/oidc/login/home").headers["location"]
+    return client, sign_in(client, begun, "sub-of-mia", home.origin)
 
 
 def test_many_bad_tokens_do_not_stop_sales(home: Home) -> None:

@@ -52,10 +52,11 @@ def person(name: str, *groups: str, **claims: Any) -> Mapping[str, Any]:
 PEOPLE = {
     "sub-of-mia": person("mia", MEMBERS),
     "sub-of-root": person("Admin", MEMBERS, ADMINISTRATORS),
+    "sub-of-ada": person("ada", MEMBERS, ADMINISTRATORS),
     "sub-of-eve": person("eve"),
-    "sub-of-leo": person("leo", MEMBERS),
+    **{f"sub-of-{name}": person(name, MEMBERS) for name in ("leo", "lea", "len", "liv")},
 }
-"""A member, an administrator, a stranger and one who will leave, by their `sub`."""
+"""A member, two administrators, a stranger and some who will leave, by their `sub`."""
 
 
 @cache
@@ -96,7 +97,7 @@ class OpenIdProvider:
     Attributes:
         folder: For its files.
         clients: Its clients, as their registration describes them.
-        people: Claims by `sub`.
+        people: Claims by `sub`, when it starts.
         port: Where it listens.
         userinfo: Whether claims are at the userinfo endpoint only.
         key_id: Names the key with which it signs; another name is another key.
@@ -131,17 +132,7 @@ class OpenIdProvider:
             self._keys[self.key_id] = RSAKey.generate_key(
                 2048, {"kid": self.key_id, "use": "sig", "alg": "RS256"}
             )
-        key = self._keys[self.key_id]
-        plan = {
-            "issuer": self.issuer,
-            "port": self.port,
-            "clients": self.clients,
-            "people": self.people,
-            "userinfo": self.userinfo,
-            "jwks": {"keys": [key.as_dict(private=True)]},
-        }
-        path = self.folder / "openid.json"
-        path.write_text(json.dumps(plan))
+        path = self._write()
         output = (self.folder / "openid.log").open("ab")
         with output:
             command = [str(NODE), str(home / "server.mjs"), str(path.absolute())]
@@ -155,10 +146,30 @@ class OpenIdProvider:
             self._process.wait()
             self._process = None
 
+    def change(self, subject: str, claims: Mapping[str, Any]) -> None:
+        """Changes what it says of somebody from now on."""
+        self.people[subject] = claims
+        self._write()
+
     def signal(self, number: int) -> None:
         """Sends it a signal, such as SIGSTOP."""
         assert self._process is not None
         self._process.send_signal(number)
+
+    def _write(self) -> Path:
+        """Writes what it is started with; it reads the people in there again and again."""
+        plan = {
+            "issuer": self.issuer,
+            "port": self.port,
+            "clients": self.clients,
+            "people": self.people,
+            "userinfo": self.userinfo,
+            "jwks": {"keys": [self._keys[self.key_id].as_dict(private=True)]},
+        }
+        path, fresh = self.folder / "openid.json", self.folder / "openid.json.new"
+        fresh.write_text(json.dumps(plan))
+        fresh.replace(path)
+        return path
 
     def _answers(self) -> bool:
         assert self._process is not None

@@ -7,9 +7,17 @@ import { readFileSync } from 'node:fs';
 import Provider from 'oidc-provider';
 
 const plan = JSON.parse(readFileSync(process.argv[2], 'utf8'));
-const { issuer, port, clients, people, jwks } = plan;
+const { issuer, port, clients, jwks } = plan;
 
-const audiences = { 'urn:drink:jwt': 'jwt', 'urn:drink:opaque': 'opaque' };
+// People come and go while it runs: their file is read whenever they are asked for.
+const people = () => JSON.parse(readFileSync(process.argv[2], 'utf8')).people;
+
+// The format and audience of access tokens by the resource that clients ask for.
+const resources = {
+  'urn:drink:jwt': ['jwt', 'urn:drink:jwt'],
+  'urn:drink:opaque': ['opaque', 'urn:drink:opaque'],
+  'urn:drink:api': ['jwt', 'drink-api'],
+};
 
 const provider = new Provider(issuer, {
   clients,
@@ -31,12 +39,13 @@ const provider = new Provider(issuer, {
       defaultResource: () => undefined,
       useGrantedResource: () => true,
       getResourceServerInfo: (ctx, resource) => {
-        if (!(resource in audiences)) throw new Error(`no resource ${resource}`);
+        if (!(resource in resources)) throw new Error(`no resource ${resource}`);
+        const [format, audience] = resources[resource];
         return {
           scope: 'openid profile',
-          audience: resource,
+          audience,
           accessTokenTTL: 600,
-          accessTokenFormat: audiences[resource],
+          accessTokenFormat: format,
           jwt: { sign: { alg: 'RS256' } },
         };
       },
@@ -45,9 +54,11 @@ const provider = new Provider(issuer, {
   // Its own agent calls no address of this computer.
   fetch: (url, { dispatcher, ...options }) => globalThis.fetch(url, options),
   // JWT access tokens say who is a member, as those of Keycloak do.
-  extraTokenClaims: (ctx, token) => ({ groups: people[token.accountId]?.groups ?? [] }),
-  findAccount: (ctx, id) =>
-    id in people ? { accountId: id, claims: () => ({ sub: id, ...people[id] }) } : undefined,
+  extraTokenClaims: (ctx, token) => ({ groups: people()[token.accountId]?.groups ?? [] }),
+  findAccount: (ctx, id) => {
+    const known = people();
+    return id in known ? { accountId: id, claims: () => ({ sub: id, ...known[id] }) } : undefined;
+  },
   // Nobody is asked for consent: the house's own services have it.
   loadExistingGrant: async (ctx) => {
     const { client, session, params } = ctx.oidc;
