@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, expect
+from playwright.sync_api import Browser, BrowserContext, ViewportSize, expect
 
 from scripts.local_system import LocalSystem
 from scripts.proxy import FaultProxy
@@ -28,6 +28,9 @@ pytestmark = needs_browser
 CONNECTIONS_MAX = 6
 """Connections that Chromium keeps to one server."""
 
+NARROW: ViewportSize = {"width": 320, "height": 568}
+"""The window of the smallest phone that is in use."""
+
 
 def test_a_can_is_dropped_and_watched_to_its_fall(browser: Browser, house: LocalSystem) -> None:
     with person(browser, house) as page:
@@ -41,9 +44,12 @@ def test_a_can_is_dropped_and_watched_to_its_fall(browser: Browser, house: Local
 
 def test_a_drop_is_cancelled_in_time(browser: Browser, house: LocalSystem) -> None:
     with person(browser, house) as page:
+        page.set_viewport_size(NARROW)
         before = motor_runs(house)
         press_later(page, 60)
         reaches(page, "scheduled")
+        # Three seconds are no time to scroll.
+        expect(page.locator("#drop .cancel")).to_be_in_viewport(ratio=1)
         expect(page.locator("#drop.scheduled strong")).to_have_text(re.compile("^[1-5][0-9]$"))
         assert violations(page) == []
         page.click("#drop .cancel")
@@ -126,6 +132,23 @@ def test_the_tiles_change_while_somebody_looks(browser: Browser, house: LocalSys
         house.agents["s"].start()
         expect(visitor.locator("#machine-s .reach")).to_have_text("ready", timeout=LIMIT_MS)
         reaches(page, "dispensed")
+
+
+def test_tiles_have_room_on_a_narrow_phone(browser: Browser, house: LocalSystem) -> None:
+    with person(browser, house, language="de-DE") as page:
+        page.set_viewport_size(NARROW)
+        page.goto("/")
+        assert not is_too_wide(page)
+        lines = page.locator("#machines .stock .whole").evaluate_all(
+            "all => all.map(each => each.getClientRects().length)"
+        )
+        assert set(lines) == {1}
+        button = page.locator("#tile-d-1 form:not(.star) button")
+        tile = page.locator("#tile-d-1").bounding_box()
+        inside = button.bounding_box()
+        assert tile is not None
+        assert inside is not None
+        assert inside["x"] + inside["width"] < tile["x"] + tile["width"]
 
 
 def test_without_scripts_a_can_falls_too(browser: Browser, house: LocalSystem) -> None:

@@ -2,12 +2,14 @@
 "use strict";
 
 const language = document.documentElement.lang;
-const shortTime = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+let shortTime;
 const ends = new WeakMap();
 
 // Times are sent in UTC and shown in the zone of this computer.
 function showTimes() {
   for (const each of document.querySelectorAll("time[datetime]")) {
+    // Made where there is a time: it takes a browser long to load what it knows of languages.
+    shortTime ??= new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
     const text = shortTime.format(new Date(each.dateTime));
     if (each.textContent !== text) each.textContent = text;
   }
