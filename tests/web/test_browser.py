@@ -301,6 +301,7 @@ def test_an_administrator_decides_what_nobody_knows(browser: Browser, house: Loc
         admin.click("form[action$='decide'] button")
         expect(admin.locator(".outcome")).to_have_text("Nothing fell, nothing paid")
         reaches(page, "not_dispensed")
+        expect(page.locator("#drop .cause")).to_contain_text("Decided by admin.")
         for path in ("/admin/machines/d/1", "/admin/users", "/admin/users/alice"):
             keeps_to_wcag(admin, path)
 
