@@ -121,10 +121,14 @@ WITHOUT_EVENTS = frozenset(
     | {"scoped_tokens", "tokens"}
     # An item shows the facts of its picture, and its event comes with them.
     | {"item_pictures", "picture_parts"}
-    # Sums follow the events.
-    | {"statistics", "statistics_progress", "statistics_unknown"}
+    # Sums follow the events, and temperatures through time those of the machine.
+    | {"statistics", "statistics_progress", "statistics_unknown", "temperatures"}
+    # A card read is told to the kiosks of its machine, and to nobody else.
+    | {"card_reads"}
+    # What is to be told of alarms follows theirs.
+    | {"channels", "deliveries", "notifications"}
     # What belongs to processes is shown to nobody.
-    | {"compatibility", "event_log", "events", "frontends", "writers"}
+    | {"compatibility", "event_log", "events", "frontends", "upkeep", "writers"}
 )
 """Tables of whose changes no event tells."""
 
