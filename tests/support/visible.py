@@ -100,7 +100,9 @@ HIDDEN: Mapping[str, frozenset[str]] = {
     # The sum of the others.
     "slots": frozenset({"loaded"}),
     # What the dispatch needs, and the order of rows.
-    "drops": frozenset({"sequence", "fingerprint", "hold_id", "epoch", "journal_id", "revision"}),
+    "drops": frozenset(
+        {"sequence", "fingerprint", "hold_id", "epoch", "journal_id", "revision", "traceparent"}
+    ),
     # Each comes with the rest of its row, which never changes.
     "refunds": frozenset({"transfer_id", "restocked"}),
     "transfers": frozenset(
