@@ -253,6 +253,10 @@ class Context:
     def time_remaining(self) -> None:
         return None
 
+    def code(self) -> int:
+        code = self.end and self.end.code
+        return code.value[0] if code else 0
+
     async def write(self, message: Any) -> None:
         self.stream.say_down(message)
 
