@@ -195,7 +195,7 @@ async def test_one_token_is_revoked(carol: Account, tokens: Tokens) -> None:
 
 async def test_all_tokens_but_one_are_revoked(carol: Account, tokens: Tokens) -> None:
     issued = [(await tokens.issue(carol, scope=scope))[0] for scope in Scope]
-    assert await tokens.revoke_all(carol, "carol", digest(issued[0])) == 2
+    assert await tokens.revoke_all(carol, "carol", digest(issued[0])) == len(Scope) - 1
     assert [each.digest for each in await tokens.list(carol, "carol")] == [digest(issued[0])]
     assert await tokens.revoke_all(carol, "carol") == 1
     assert await tokens.revoke_all(carol, "carol") == 0
