@@ -10,6 +10,7 @@ from drink_cli.errors import REASONS, CallError, Exit
         ("UNAUTHENTICATED", "TOKEN_INVALID", Exit.LOGIN),
         ("FAILED_PRECONDITION", "SLOT_EMPTY", Exit.REFUSED),
         ("UNAVAILABLE", "MACHINE_OFFLINE", Exit.REFUSED),
+        ("UNAVAILABLE", "PROVIDER_UNAVAILABLE", Exit.BUSY),
         ("UNAVAILABLE", "STORAGE_UNAVAILABLE", Exit.UNREACHABLE),
         ("RESOURCE_EXHAUSTED", "MACHINE_BUSY", Exit.BUSY),
         ("DATA_LOSS", "", Exit.FAULT),

@@ -11,6 +11,7 @@ from drink_web.errors import CallError, PageError
         ("DEADLINE_EXCEEDED", "", True),
         ("UNAVAILABLE", "MACHINE_OFFLINE", False),
         ("UNAVAILABLE", "BOARD_UNREACHABLE", False),
+        ("UNAVAILABLE", "PROVIDER_UNAVAILABLE", False),
         ("NOT_FOUND", "DROP_NOT_FOUND", False),
     ],
 )

@@ -55,6 +55,7 @@ CODES: Mapping[str, Exit] = {
 
 REASONS: Mapping[str, Exit] = {
     "DIRECTORY_UNAVAILABLE": Exit.BUSY,
+    "PROVIDER_UNAVAILABLE": Exit.BUSY,
     "MACHINE_OFFLINE": Exit.REFUSED,
     "BOARD_UNREACHABLE": Exit.REFUSED,
 }

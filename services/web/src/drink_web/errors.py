@@ -2,6 +2,11 @@
 
 from collections.abc import Mapping
 
+ANSWERED = frozenset(
+    {"MACHINE_OFFLINE", "BOARD_UNREACHABLE", "DIRECTORY_UNAVAILABLE", "PROVIDER_UNAVAILABLE"}
+)
+"""Reasons of UNAVAILABLE with which a frontend answers that something else is away."""
+
 
 class CallError(Exception):
     """The frontend refused a call, or did not answer.
@@ -29,7 +34,7 @@ class CallError(Exception):
     @property
     def is_away(self) -> bool:
         """Whether no frontend answered, so that the call may or may not have been carried out."""
-        if self.reason in ("MACHINE_OFFLINE", "BOARD_UNREACHABLE", "DIRECTORY_UNAVAILABLE"):
+        if self.reason in ANSWERED:
             return False
         return self.status in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
 
