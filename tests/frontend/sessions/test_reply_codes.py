@@ -43,6 +43,7 @@ FAULTS = {
     "AccountNotSettledError",
     "AccountOpenError",
     # No command adds, lists or removes cards, and IBUTTON takes long numbers only.
+    "CardCodeInvalidError",
     "CardKeyUnavailableError",
     "CardNotFoundError",
     "KioskRequiredError",
