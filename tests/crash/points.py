@@ -150,7 +150,7 @@ AGENT_OTHER = (*CREATE, *REPAIR, *REPLAY, *COMPACT, *around("send-not-received")
 
 LEAVE_NOTHING = tuple(
     point
-    for message in ("heartbeat", "board-status", "goodbye")
+    for message in ("heartbeat", "board-status", "agent-stats", "card-read", "goodbye")
     for point in around(f"send-{message}")
 )
 """Points that are no steps: what is said there is kept nowhere."""
