@@ -95,7 +95,6 @@ class HandLink:
         assert status.epoch is not None
         self.epoch = status.epoch
         self.reach = status.reach
-        self.disk_free = links.free.get(machine)
         self.agent_version = ""
         self.stats: AgentStats | None = None
         self._links = links

@@ -30,3 +30,11 @@ async def test_a_frontend_is_removed_unless_it_has_beaten_since(storage: Databas
     assert await storage.write(lambda tx: tx.frontends.remove(replace(ONE, beats=2)))
     assert not await storage.write(lambda tx: tx.frontends.remove(replace(ONE, beats=2)))
     assert await storage.read(lambda tx: tx.frontends.list()) == [replace(TWO, beats=1)]
+
+
+async def test_the_frontend_that_started_first_leads(storage: Database) -> None:
+    assert not await storage.read(lambda tx: tx.frontends.leads(ONE.id))
+    for frontend in (ONE, TWO):
+        await beat(storage, frontend)
+    assert await storage.read(lambda tx: tx.frontends.leads(TWO.id))
+    assert not await storage.read(lambda tx: tx.frontends.leads(ONE.id))

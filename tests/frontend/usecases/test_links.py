@@ -16,7 +16,6 @@ class RecordedLink:
     epoch: int
     reach: Reach = Reach.READY
     ends: list[str] = field(default_factory=list)
-    disk_free: float | None = None
     agent_version: str = ""
     stats: AgentStats | None = None
 
@@ -55,8 +54,9 @@ def test_a_newer_link_takes_the_place_of_the_older_one() -> None:
 
 def test_disks_are_those_of_which_an_agent_has_told() -> None:
     links = Links()
-    links.add("d", RecordedLink(1, disk_free=0.25))
+    links.add("d", RecordedLink(1, stats=AgentStats(disk_free_bytes=1, disk_bytes=4)))
     links.add("ld", RecordedLink(1))
+    links.add("s", RecordedLink(1, stats=AgentStats()))
     assert links.disks() == {"d": 0.25}
 
 

@@ -23,7 +23,7 @@ from drink_frontend.metrics.settings import MetricsSettings
 from drink_frontend.rpc.server import RpcServer
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.storage.database import Database
-from drink_frontend.system.authority import AuthorityError, facts_of
+from drink_frontend.system.certificate_end import certificate_end_ms
 from drink_frontend.usecases.links import Links
 
 LAG_INTERVAL_S = 0.5
@@ -159,8 +159,8 @@ def _ends(files: Mapping[str, Path]) -> Mapping[str, float]:
     ends = {}
     for name, file in files.items():
         try:
-            ends[name] = facts_of(file.read_bytes()).until.timestamp()
-        except (OSError, AuthorityError) as error:
+            ends[name] = certificate_end_ms(file) / 1000
+        except (OSError, ValueError) as error:
             log.warning("certificate_unreadable", listener=name, error=type(error).__name__)
     return ends
 

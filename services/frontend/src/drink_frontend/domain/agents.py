@@ -24,3 +24,8 @@ class AgentStats:
     disk_bytes: int = 0
     memory_bytes: int = 0
     """0 if the agent does not know it."""
+
+    @property
+    def disk_free(self) -> float | None:
+        """Share of the disk that is free, 0 to 1; None if the agent has not told it."""
+        return self.disk_free_bytes / self.disk_bytes if self.disk_bytes else None

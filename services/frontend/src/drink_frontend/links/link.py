@@ -123,12 +123,6 @@ class Link:
         """How far a command on this link would get now."""
         return self.state.reach
 
-    @property
-    def disk_free(self) -> float | None:
-        """Share of the agent's disk that is free, 0 to 1; None if the agent has not told it."""
-        stats = self.stats
-        return stats.disk_free_bytes / stats.disk_bytes if stats and stats.disk_bytes else None
-
     def wake(self) -> None:
         """Makes the link ask for the machine's next drop."""
         self._wake.set()

@@ -37,6 +37,11 @@ class FrontendTable:
         """All of them, in the order of their starts."""
         return [_FRONTEND.read(row) for row in self._executor.all(_LIST_FRONTENDS)]
 
+    def leads(self, frontend_id: str) -> bool:
+        """Whether that frontend is the one that started first."""
+        first = next(iter(self.list()), None)
+        return first is not None and first.id == frontend_id
+
     def beat(self, frontend: FrontendInstance) -> None:
         """Increments the heartbeats of a frontend; inserts it first if it is missing."""
         if not self._executor.run(_BEAT, id=frontend.id):

@@ -17,6 +17,9 @@ from drink_frontend.domain.ports import Clock
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 
+FRONTEND = "frontend"
+"""Who closes an alarm whose cause a frontend has seen to be gone, for people."""
+
 
 class AlarmReview:
     """Lists alarms, and stores who examines and closes them.
@@ -110,7 +113,7 @@ class AlarmReview:
             for drop in without:
                 tx.alarms.add(about_unknown(drop, drop.settled_ms or now_ms))
             for alarm in stale:
-                tx.alarms.close(alarm.sequence, "frontend", now_ms)
+                tx.alarms.close(alarm.sequence, FRONTEND, now_ms)
 
         if any(await self._storage.read(_left_out)):
             await self._storage.write(catch_up)
@@ -133,6 +136,12 @@ def _alarm(tx: Transaction, sequence: int) -> Alarm:
     if alarm is None:
         raise AlarmNotFoundError("no such alarm")
     return alarm
+
+
+def close_for_frontend(tx: Transaction, alarm: Alarm, now_ms: int) -> None:
+    """Closes an open alarm whose cause is gone, and records that."""
+    tx.alarms.close(alarm.sequence, FRONTEND, now_ms)
+    record_change(tx, FRONTEND, alarm, now_ms)
 
 
 def record_change(tx: Transaction, actor: str, before: Alarm, now_ms: int, why: str = "") -> Alarm:

@@ -22,14 +22,11 @@ from drink_frontend.domain.ports import Clock, Directory
 from drink_frontend.domain.sign_in_errors import DirectoryUnavailableError
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.alarms import record_change
+from drink_frontend.usecases.alarms import close_for_frontend
 from drink_frontend.usecases.identities import follow_rights
 from drink_frontend.usecases.users import check_administered
 
 log = structlog.get_logger(__name__)
-
-FRONTEND = "frontend"
-"""Who closes the alarms, for people."""
 
 FIRST_S = 60.0
 """Seconds from the start to the first look: a directory may start together with the frontend."""
@@ -99,7 +96,7 @@ class Leavers:
         while True:
             pause_s = RETRY_S
             try:
-                if await self._storage.read(self._leads) and await self.look() is not None:
+                if await self._leads() and await self.look() is not None:
                     pause_s = self._interval_s
             except StorageUnavailableError:
                 log.warning("leavers_postponed")
@@ -138,9 +135,8 @@ class Leavers:
         log.info("leavers_looked_for", linked=len(linked), missing=len(missing), closed=closed)
         return Outcome(len(linked), len(missing), closed, is_shrunk)
 
-    def _leads(self, tx: Transaction) -> bool:
-        frontends = tx.frontends.list()
-        return bool(frontends) and frontends[0].id == self._me.id
+    async def _leads(self) -> bool:
+        return await self._storage.read(lambda tx: tx.frontends.leads(self._me.id))
 
     def _linked(self, tx: Transaction) -> Sequence[Identity]:
         """The identities of the directory whose accounts are open."""
@@ -192,8 +188,7 @@ class Leavers:
         for kind in over:
             alarm = tx.alarms.open_one(kind, HOUSE)
             if alarm is not None:
-                tx.alarms.close(alarm.sequence, FRONTEND, now_ms)
-                record_change(tx, FRONTEND, alarm, now_ms)
+                close_for_frontend(tx, alarm, now_ms)
 
     async def _raise(self, kind: AlarmKind, facts: Mapping[str, str | int]) -> None:
         now_ms = self._clock.now_ms()

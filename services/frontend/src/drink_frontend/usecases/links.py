@@ -25,10 +25,6 @@ class AgentLink(Protocol):
         """How far a command on this link would get now."""
 
     @property
-    def disk_free(self) -> float | None:
-        """Share of the agent's disk that is free, 0 to 1; None if the agent has not told it."""
-
-    @property
     def agent_version(self) -> str:
         """Version of the agent's software, as it says."""
 
@@ -115,8 +111,12 @@ class Links:
 
     def disks(self) -> dict[str, float]:
         """The share of each agent's disk that is free, 0 to 1, by machine, where it is known."""
-        known = ((machine, link.disk_free) for machine, link in self._links.items())
-        return {machine: free for machine, free in known if free is not None}
+        told = {machine: link.stats for machine, link in self._links.items()}
+        return {
+            machine: stats.disk_free
+            for machine, stats in told.items()
+            if stats is not None and stats.disk_free is not None
+        }
 
     def report_change(self) -> None:
         """Makes `changed` return: a link was removed, or the reach of one may have changed."""

@@ -42,15 +42,12 @@ from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify_process import CheckFailedError
 from drink_frontend.system.calendar import Calendar
 from drink_frontend.system.certificate_end import certificate_end_ms
-from drink_frontend.usecases.alarms import record_change
+from drink_frontend.usecases.alarms import close_for_frontend
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.notifications import Notifications
 from drink_frontend.usecases.settings import MonitorSettings
 
 log = structlog.get_logger(__name__)
-
-FRONTEND = "frontend"
-"""Who closes these alarms, for people."""
 
 EXPIRY_LOOKS = 60
 """Looks between two removals of old notifications."""
@@ -183,12 +180,8 @@ class Monitor:
         verdict = self._hysteresis.look(conditions, mine, self._clock.monotonic())
         await self._store(verdict, view.raised)
 
-    def _leads(self, tx: Transaction) -> bool:
-        frontends = tx.frontends.list()
-        return bool(frontends) and frontends[0].id == self._me.id
-
     def _view(self, tx: Transaction) -> View:
-        leads = self._leads(tx)
+        leads = tx.frontends.leads(self._me.id)
         raised: dict[Key, Alarm] = {}
         before = None
         while page := tx.alarms.list(kinds=CONDITION_KINDS, before=before, limit=PAGE_MAX):
@@ -274,7 +267,7 @@ class Monitor:
         if hour != self._settings.books_hour:
             return
         leads, last = await self._storage.read(
-            lambda tx: (self._leads(tx), tx.upkeep.all().get(Task.BOOKS))
+            lambda tx: (tx.frontends.leads(self._me.id), tx.upkeep.all().get(Task.BOOKS))
         )
         if not leads:
             return
@@ -343,5 +336,4 @@ def _close(alarms: Iterable[Alarm], now_ms: int, tx: Transaction) -> None:
     for alarm in alarms:
         before = tx.alarms.get(alarm.sequence)
         if before is not None and before.closed_ms is None:
-            tx.alarms.close(alarm.sequence, FRONTEND, now_ms)
-            record_change(tx, FRONTEND, before, now_ms)
+            close_for_frontend(tx, before, now_ms)

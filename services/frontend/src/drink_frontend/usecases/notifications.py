@@ -19,10 +19,7 @@ from drink_frontend.domain.notifications import (
 from drink_frontend.domain.ports import Clock
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
-from drink_frontend.usecases.alarms import record_change
-
-FRONTEND = "frontend"
-"""Who closes the alarm about a channel, for people."""
+from drink_frontend.usecases.alarms import close_for_frontend
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,5 +205,4 @@ def _settle(
 def _recover(tx: Transaction, name: str, now_ms: int) -> None:
     alarm = tx.alarms.open_one(AlarmKind.CHANNEL_FAILED, channel_subject(name))
     if alarm is not None:
-        tx.alarms.close(alarm.sequence, FRONTEND, now_ms)
-        record_change(tx, FRONTEND, alarm, now_ms)
+        close_for_frontend(tx, alarm, now_ms)
