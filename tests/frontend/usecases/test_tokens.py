@@ -15,7 +15,7 @@ from drink_frontend.domain.errors import (
     TokenNotFoundError,
 )
 from drink_frontend.domain.tokens import Bearer, Scope, day_of
-from drink_frontend.usecases.tokens import Tokens, digest
+from drink_frontend.usecases.tokens import Tokens, code_of, digest
 from tests.support.bench import Bench
 from tests.support.ids import ROOT
 from tests.support.sessions import until
@@ -241,3 +241,10 @@ async def test_a_logout_ends_the_token_of_the_caller_alone(
     with pytest.raises(TokenInvalidError):
         await tokens.authenticate(mine)
     assert (await tokens.authenticate(other)).account.name == "ann"
+
+
+def test_a_code_has_its_digits_whatever_it_is_drawn_by() -> None:
+    codes = [code_of(f"secret {number}", 2) for number in range(500)]
+    assert {len(code) for code in codes} == {2}
+    assert all(code.isdecimal() for code in codes)
+    assert any(code.startswith("0") for code in codes)

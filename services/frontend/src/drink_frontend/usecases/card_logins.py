@@ -8,7 +8,6 @@ nothing: what its reads let in goes to the kiosks that are paired with the machi
 
 import asyncio
 import contextlib
-import hashlib
 from collections.abc import AsyncGenerator, Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -38,7 +37,7 @@ from drink_frontend.domain.tokens import AccessToken, Scope, day_of
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.settings import KioskSettings
-from drink_frontend.usecases.tokens import digest
+from drink_frontend.usecases.tokens import code_of, digest
 
 log = structlog.get_logger(__name__)
 
@@ -406,18 +405,13 @@ class CardLogins:
         return _Numbers(logins, added, kind, len(number), barcode)
 
     def _secrets(self) -> _Secrets:
-        codes = tuple(card_code(self._randomness.token()) for _ in range(CODES_TRIED))
+        secrets = (self._randomness.token() for _ in range(CODES_TRIED))
+        codes = tuple(code_of(secret, CARD_CODE_DIGITS) for secret in secrets)
         return _Secrets(self._randomness.token(), codes)
 
 
 _Found = tuple[Account, Proof, str]
 """The account of a card, what logs in, and the digest under which it is stored."""
-
-
-def card_code(secret: str) -> str:
-    """The digits of a code, drawn by a random text."""
-    number = int.from_bytes(hashlib.sha256(secret.encode()).digest())
-    return f"{number % 10**CARD_CODE_DIGITS:0{CARD_CODE_DIGITS}}"
 
 
 def _owner(tx: Transaction, logins: Sequence[tuple[str, Proof]]) -> _Found | None:

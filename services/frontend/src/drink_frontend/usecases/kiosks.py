@@ -1,6 +1,5 @@
 """Kiosks: pairing them with machines."""
 
-import hashlib
 from collections.abc import Sequence
 
 import structlog
@@ -26,7 +25,7 @@ from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.card_logins import CardLogins
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.settings import KioskSettings
-from drink_frontend.usecases.tokens import digest
+from drink_frontend.usecases.tokens import code_of, digest
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +84,7 @@ class Kiosks:
             TooManyKiosksError: there are KIOSKS_MAX kiosks.
         """
         check_text(name, "display_name")
-        code, now_ms = self._pairing_code(), self._clock.now_ms()
+        code, now_ms = code_of(self._randomness.token(), PAIRING_CODE_DIGITS), self._clock.now_ms()
         expires_ms = now_ms + self._settings.pairing_s * 1000
         wanted = Kiosk(machine, name or None, now_ms, expires_ms)
 
@@ -171,10 +170,6 @@ class Kiosks:
         machine = await self._storage.read(lambda tx: tx.machines.get(kiosk.machine))
         assert machine is not None, "machines are never deleted"
         return machine
-
-    def _pairing_code(self) -> str:
-        number = int.from_bytes(hashlib.sha256(self._randomness.token().encode()).digest())
-        return f"{number % 10**PAIRING_CODE_DIGITS:0{PAIRING_CODE_DIGITS}}"
 
 
 def _record(tx: Transaction, actor: str, kiosk: Kiosk, what: str, now_ms: int) -> None:

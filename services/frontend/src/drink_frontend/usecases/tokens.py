@@ -32,6 +32,12 @@ def digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
+def code_of(secret: str, digits: int) -> str:
+    """A code of that many digits, drawn by a random text; people type it in."""
+    number = int.from_bytes(hashlib.sha256(secret.encode()).digest())
+    return f"{number % 10**digits:0{digits}}"
+
+
 class Tokens:
     """Use cases of bearer tokens.
 
