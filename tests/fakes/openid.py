@@ -189,7 +189,7 @@ def oidc_settings(
     return OidcSettings.model_validate(
         {
             "allow_plain_loopback": True,
-            "fetch_limit_s": 0.5,
+            "fetch_limit_s": 2,
             **(limits or {}),
             "providers": [
                 {

@@ -57,7 +57,8 @@ def test_a_day_is_drawn_without_a_login(warm: Drink) -> None:
 
 def test_another_time_and_all_numbers(warm: Drink) -> None:
     day = json.loads(warm("--json", "temperatures", "d").output)
-    assert len(day) in (24, 25)
+    # An hour may have begun since the rows were written.
+    assert len(day) in (23, 24, 25)
     assert day[0]["step_seconds"] == HOUR_S
     assert set(day[0]) == {
         "machine",

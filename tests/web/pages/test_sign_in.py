@@ -56,7 +56,7 @@ async def running(folder: Path, **settings: Any) -> AsyncIterator[Bench]:
         own = {"create_accounts": True, "member_group": "/members", **settings}
         secret = folder / "secret"
         secret.write_text("of the page\n")
-        oidc = {"base_url": BASE, "client_secret_files": {"home": secret}, "answer_limit_s": 0.5}
+        oidc = {"base_url": BASE, "client_secret_files": {"home": secret}, "answer_limit_s": 2}
         async with running_house(folder, oidc_settings(fake, **own), oidc=oidc) as house:
             yield Bench(fake, house)
 
