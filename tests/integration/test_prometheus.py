@@ -6,9 +6,14 @@ The rules are those of deploy/prometheus, with short times; the dashboards those
 import json
 import re
 import shutil
+import signal
+import sqlite3
+import subprocess
+import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +37,23 @@ RULES, DASHBOARDS = ROOT / "deploy/prometheus", ROOT / "deploy/grafana"
 LIMIT_S = 60
 """Longest wait for an alert; a scrape and an evaluation take half a second each."""
 
-WINDOW = "15s"
-"""The window of rates, in place of minutes."""
+CERTIFICATE_LIMIT_S = 120
+"""Longest wait until a new certificate is seen: a frontend looks once a minute."""
+
+SHORTER = (
+    (r"for: \d+[smh]", "for: 0s"),
+    # The windows of rates.
+    (r"\[\d+m\]", "[15s]"),
+    # Refused logins, and the ages of a drop that waits and of one that is unknown.
+    (r"> 50$", "> 5"),
+    (r"> 120$", "> 2"),
+    (r"> 86400$", "> 2"),
+)
+"""What is shorter or less here than in the rules of a house."""
+
+CERTIFICATE = ("certs", "server", "localhost", "--folder=certs", "--force")
+DISK = 'mount -t tmpfs -o size=60m tmpfs "$0" && exec "$@"'
+"""Runs a command that finds a small disk in a folder, which nobody else sees."""
 
 ALICE = UserPlan("alice", "alice-secret", 1_000)
 PLAN = Plan(
@@ -47,16 +67,21 @@ PLAN = Plan(
     frontend={
         "metrics": "interval_s = 0.1",
         "links": "stats_interval_s = 1",
-        "rpc": "health_interval_s = 0.2",
+        "rpc": "health_interval_s = 0.2\nhealth_timeout_s = 0.5",
+        "[sessions.listeners]": """
+tls_certificate = "certs/server.pem"
+tls_key = "certs/server.key"
+""",
     },
     web={"metrics": "interval_s = 0.1"},
 )
 
 
 def quick(text: str) -> str:
-    """A rule or a query with short times, and a tenth of the refused logins."""
-    text = re.sub(r"for: \d+[smh]", "for: 0s", text)
-    return re.sub(r"\[\d+m\]", f"[{WINDOW}]", text).replace("> 50", "> 5")
+    """Rules or a query with short times and low marks."""
+    for pattern, shorter in SHORTER:
+        text = re.sub(pattern, shorter, text, flags=re.MULTILINE)
+    return text
 
 
 class Prometheus:
@@ -123,7 +148,10 @@ class Prometheus:
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     folder = tmp_path_factory.mktemp("house")
     with LocalSystem(folder, with_own_ports(PLAN)) as system:
-        system.set_up()
+        system.install()
+        system.admin("certs", "init", "--folder=certs")
+        system.admin(*CERTIFICATE, "--days=365")
+        system.start()
         yield system
 
 
@@ -146,26 +174,47 @@ def prometheus(
 def alert(prometheus: Prometheus) -> Callable[..., None]:
     """Waits until an alert fires, or until it no longer does."""
 
-    def wait(name: str, *, fires: bool, **labels: str) -> None:
+    def wait(name: str, *, fires: bool, limit_s: float = LIMIT_S, **labels: str) -> None:
         def so() -> bool:
             return prometheus.fires(name, **labels) is fires
 
-        wait_until(so, f"{name} {'fires' if fires else 'is over'}", LIMIT_S)
+        wait_until(so, f"{name} {'fires' if fires else 'is over'}", limit_s)
 
     return wait
 
 
-def test_an_unknown_drop_fires_until_it_is_decided(
+def test_drops_that_are_unknown_or_wait_fire_until_they_are_settled(
     house: LocalSystem, alert: Callable[..., None]
 ) -> None:
     alice = house.client(ALICE)
     house.boards["d"].fault("silent", slot=1)
     drop = alice.drop("d/1")
     assert drop.state == drops.Drop.STATE_UNKNOWN
-    alert("DrinkDropsUnknown", fires=True, severity="warning")
+    # The first is sent to an agent that hangs, and the second waits for it.
+    agent = house.agents["ld"]
+    agent.send(signal.SIGSTOP)
+    try:
+        waiting = [alice.start("ld/1") for _ in range(2)]
+        alert("DrinkDropsUnknown", fires=True, severity="warning")
+        alert("DrinkDropsUnknownLong", fires=True, severity="critical")
+        alert("DrinkDropsWaiting", fires=True, severity="warning")
+    finally:
+        agent.send(signal.SIGCONT)
     house.admin("drops", "resolve", drop.name.removeprefix("drops/"), "--dispensed", "--why=seen")
-    alert("DrinkDropsUnknown", fires=False)
+    for name in ("DrinkDropsUnknown", "DrinkDropsUnknownLong", "DrinkDropsWaiting"):
+        alert(name, fires=False)
+    assert all(call.result().drop.state != drops.Drop.STATE_UNKNOWN for call in waiting)
     alice.close()
+
+
+def test_a_database_that_takes_no_changes_fires_until_it_does(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    with closing(sqlite3.connect(house.folder / "drink.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        alert("DrinkFrontendNotServing", fires=True, severity="critical")
+        other.execute("ROLLBACK")
+    alert("DrinkFrontendNotServing", fires=False)
 
 
 def test_an_agent_that_is_away_fires_until_it_is_back(
@@ -302,3 +351,63 @@ def test_a_frontend_that_is_down_fires_until_it_is_back(
     for name in ("DrinkFrontendDown", "DrinkWebWithoutFrontend"):
         alert(name, fires=False)
     house.wait_ready("d", "ld")
+
+
+@pytest.mark.slow
+def test_a_disk_of_an_agent_that_fills_fires_until_it_has_space(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    folder, agent = (house.folder / "disk").absolute(), house.agents["ld"]
+    folder.mkdir()
+    alone = ("unshare", "--map-root-user", "--mount", "sh", "-c", DISK, str(folder))
+    if subprocess.run([*alone, "true"], check=False).returncode:
+        pytest.skip("no file system may be mounted here")
+    agent.stop()
+    settings = house.write_agent("ld")
+    text = settings.read_text("utf-8")
+    settings.write_text(text.replace("/ld.journal", "/disk/ld.journal"), encoding="utf-8")
+    agent.prefix = alone
+    agent.start()
+    try:
+        house.wait_ready("ld")
+        alert("DrinkAgentDiskFull", fires=False, machine="ld")
+        full = Path(f"/proc/{agent.pid}/root{folder}/full")
+        full.write_bytes(bytes(20_000_000))
+        alert("DrinkAgentDiskFull", fires=True, machine="ld")
+        full.unlink()
+        alert("DrinkAgentDiskFull", fires=False, machine="ld")
+    finally:
+        agent.stop()
+        agent.prefix = ()
+        house.write_agent("ld")
+        agent.start()
+    house.wait_ready("ld")
+
+
+@pytest.mark.slow
+def test_a_certificate_that_ends_soon_fires_until_it_is_renewed(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    for days, fires in ((13, True), (365, False)):
+        house.admin(*CERTIFICATE, f"--days={days}")
+        alert("DrinkCertificateEnds", fires=fires, limit_s=CERTIFICATE_LIMIT_S)
+
+
+@pytest.mark.slow
+def test_a_frontend_that_stands_still_again_and_again_fires_until_it_runs(
+    house: LocalSystem, alert: Callable[..., None]
+) -> None:
+    alert("DrinkLoopLag", fires=False)
+    for _ in range(3):
+        house.frontend.send(signal.SIGSTOP)
+        time.sleep(0.8)
+        house.frontend.send(signal.SIGCONT)
+        time.sleep(0.2)
+    alert("DrinkLoopLag", fires=True)
+    alert("DrinkLoopLag", fires=False)
+
+
+def test_every_rule_has_a_test_here() -> None:
+    here = Path(__file__).read_text("utf-8")
+    names = re.findall(r"alert: (\w+)", (RULES / "alerts.yml").read_text("utf-8"))
+    assert [name for name in names if f'"{name}"' not in here] == []

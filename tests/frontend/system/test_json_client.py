@@ -1,4 +1,5 @@
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -60,6 +61,20 @@ async def test_nobody_there(client: JsonClient) -> None:
     for url in ("http://127.0.0.1:1/", "https://127.0.0.1:1/", "http://", "gopher://x/"):
         with pytest.raises(ProviderUnavailableError):
             await client.get(url)
+
+
+async def test_a_provider_whose_handshake_hangs(client: JsonClient) -> None:
+    """It takes connections and never answers what begins TLS."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.setblocking(False)
+        url = f"https://127.0.0.1:{listener.getsockname()[1]}/"
+        async with asyncio.timeout(60):
+            with pytest.raises(ProviderUnavailableError):
+                await client.get(url)
+        connection, _ = listener.accept()
+        with connection:
+            # The client hello: a TLS handshake record.
+            assert connection.recv(1) == b"\x16"
 
 
 async def test_proxies_of_the_environment_are_not_used(
