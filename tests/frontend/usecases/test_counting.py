@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.statistics import FIRST, Kind, Phase, Progress, cover
 from drink_frontend.storage.statistics import Selection
+from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases import counting as counting_module
 from drink_frontend.usecases.counting import Counting
 from drink_frontend.usecases.settings import StatisticsSettings
@@ -56,6 +57,28 @@ async def test_the_task_follows_what_happens(bench: Bench) -> None:
     await bench.report(await bench.dispatched("r2"))
     await until_dispensed(bench, 2)
     task.cancel()
+
+
+async def test_what_comes_meanwhile_is_left_to_the_next_interval(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a steady stream of sales would keep it at work without a pause."""
+    sold, write = 1, bench.storage.write
+
+    async def write_and_sell(work: Callable[[Transaction], Any], *needs: Any) -> Any:
+        nonlocal sold
+        stored = await write(work, *needs)
+        if isinstance(stored, Progress) and sold < 10:
+            sold += 1
+            await bench.report(await bench.dispatched(f"r{sold}"))
+        return stored
+
+    await counting(bench).catch_up()
+    await bench.report(await bench.dispatched("r1"))
+    monkeypatch.setattr(bench.storage, "write", write_and_sell)
+    for counted in (1, 2):
+        await counting(bench).catch_up()
+        assert (counted, sold) == (await dispensed(bench), counted + 1)
 
 
 async def test_fault_38_a_database_that_is_away_is_waited_for(bench: Bench) -> None:

@@ -55,11 +55,13 @@ class Plan:
         before: How far they were when it was made.
         after: How far they are then.
         tally: What it adds.
+        is_last: Whether the sums are then those of the whole snapshot.
     """
 
     before: Progress
     after: Progress
     tally: Tally
+    is_last: bool = False
 
 
 class Counting:
@@ -95,7 +97,9 @@ class Counting:
                 await asyncio.sleep(pause_s)
 
     async def catch_up(self) -> None:
-        """Counts what there is, in units of work with pauses.
+        """Counts what there is now, in units of work with pauses.
+
+        What is added meanwhile is left, so that the drops of an interval are counted together.
 
         Raises:
             StorageUnavailableError: the database does not answer.
@@ -119,14 +123,17 @@ class Counting:
                 return
 
     async def _steps(self) -> AsyncIterator[Progress]:
-        """Carries out units of work, with pauses, until there is nothing to do."""
+        """Carries out units of work, with pauses, until nothing of a snapshot is left."""
         loop = asyncio.get_running_loop()
         while True:
             began = loop.time()
-            progress = await self.step()
-            if progress is None:
+            plan = await self._plan()
+            if plan is None:
                 return
+            progress = await self._carry_out(plan)
             yield progress
+            if plan.is_last and progress == plan.after:
+                return
             # As much time for the sales as for this.
             await asyncio.sleep(max(PAUSE_S, loop.time() - began))
 
@@ -139,10 +146,14 @@ class Counting:
         Raises:
             StorageUnavailableError: the database does not answer.
         """
+        plan = await self._plan()
+        return None if plan is None else await self._carry_out(plan)
+
+    async def _plan(self) -> Plan | None:
         zone = self._settings.time_zone
-        plan = await self._storage.read(lambda tx: plan_of(tx, zone))
-        if plan is None:
-            return None
+        return await self._storage.read(lambda tx: plan_of(tx, zone))
+
+    async def _carry_out(self, plan: Plan) -> Progress:
         return await self._storage.write(lambda tx: carry_out(tx, plan))
 
     async def _begin_anew(self) -> None:
@@ -192,7 +203,7 @@ def plan_of(tx: Transaction, zone: str) -> Plan | None:
         if not is_behind:
             after = _count(tx, tally, after)
         return Plan(before, after, tally)
-    return None if after == before else Plan(before, after, tally)
+    return None if after == before else Plan(before, after, tally, is_last=not is_behind)
 
 
 def carry_out(tx: Transaction, plan: Plan) -> Progress:
