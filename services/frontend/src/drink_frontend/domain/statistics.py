@@ -7,9 +7,9 @@ such as 202611 and years such as 2026, so that they never compare as neighbours.
 
 from calendar import monthrange
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import astuple, dataclass, field, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop
@@ -50,8 +50,7 @@ class Phase(StrEnum):
     """All drops are counted, and events are followed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(NamedTuple):
     """Numbers of drops and credits.
 
     Attributes:
@@ -75,7 +74,7 @@ class Numbers:
     refunded: int = 0
 
 
-NAMES = tuple(each.name for each in fields(Numbers))
+NAMES = Numbers._fields
 """The names of the numbers, in their order."""
 
 Key: TypeAlias = tuple[str, Kind, int, str, str]
@@ -159,7 +158,7 @@ class Tally:
         """Adds a drop that is in no row, as it is now."""
         numbers = counted(drop)
         if numbers is not None:
-            self._add(drop, day, hour, astuple(numbers))
+            self._add(drop, day, hour, numbers)
         if drop.state is State.UNKNOWN:
             self.doubtful[drop.id] = None
 
@@ -181,7 +180,7 @@ class Tally:
         elif drop.refunded:
             # A drop is refunded once, after the event of its outcome.
             before = Numbers(dispensed=1, spent=drop.price)
-        change = [new - old for new, old in zip(astuple(after), astuple(before), strict=True)]
+        change = [new - old for new, old in zip(after, before, strict=True)]
         if any(change):
             self._add(drop, day, hour, change)
         if drop.state is State.UNKNOWN and not was_unknown:
@@ -193,12 +192,13 @@ class Tally:
                 self.decided[drop.id] = None
 
     def _add(self, drop: Drop, day: int, hour: int, change: Sequence[int]) -> None:
+        changed = [(index, number) for index, number in enumerate(change) if number]
         for key in keys(drop, day, hour):
             row = self.rows.get(key)
             if row is None:
                 self.rows[key] = list(change)
             else:
-                for index, number in enumerate(change):
+                for index, number in changed:
                     row[index] += number
 
 
