@@ -1,8 +1,9 @@
-"""A TCP proxy that cuts a connection behind a chosen byte."""
+"""A TCP proxy before PostgreSQL that cuts a connection behind a chosen byte or message."""
 
 import contextlib
 import socket
 import threading
+from dataclasses import dataclass, field
 from typing import Self
 
 from scripts.proxy import Way
@@ -14,6 +15,56 @@ CHUNK_BYTES = 65_536
 LIMIT_S = 10
 """Seconds in which a thread ends once its connection has."""
 
+HEADER_BYTES = 5
+"""A message begins with its type and, in four bytes, the length of all but the type:
+https://www.postgresql.org/docs/current/protocol-overview.html."""
+
+
+@dataclass(slots=True)
+class Passed:
+    """What has passed in one direction since the proxy was armed.
+
+    Attributes:
+        count: Bytes.
+        ends: Behind which of them a message has ended, if the first one began one.
+    """
+
+    count: int = 0
+    ends: list[int] = field(default_factory=list)
+    _unread: bytes = b""
+
+    def add(self, data: bytes) -> None:
+        """Counts bytes."""
+        self.count += len(data)
+        self._unread += data
+        while len(self._unread) >= HEADER_BYTES:
+            length = 1 + max(4, int.from_bytes(self._unread[1:HEADER_BYTES], "big"))
+            if len(self._unread) < length:
+                break
+            self._unread = self._unread[length:]
+            self.ends.append(self.count - len(self._unread))
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A place in what passes in one direction.
+
+    Attributes:
+        way: The direction.
+        bytes: Behind so many bytes
+        messages: that follow so many messages.
+    """
+
+    way: Way
+    bytes: int
+    messages: int = 0
+
+    def place(self, passed: Passed) -> int | None:
+        """Behind which byte it is; None if that is not known yet."""
+        if self.messages > len(passed.ends):
+            return None
+        return (passed.ends[self.messages - 1] if self.messages else 0) + self.bytes
+
 
 class CuttingProxy:
     """Stands before a server on the loopback address; a context manager.
@@ -23,8 +74,8 @@ class CuttingProxy:
 
     Attributes:
         port: Where to dial.
-        passed: Bytes that were passed on in each direction since the last `arm`.
-        cuts: Connections that were cut.
+        passed: What was passed on in each direction since the last `arm`.
+        cuts: Connections that were cut at a chosen place.
     """
 
     def __init__(self, port: int) -> None:
@@ -33,9 +84,9 @@ class CuttingProxy:
         self.port: int = self._listener.getsockname()[1]
         self._lock = threading.Lock()
         self._threads: list[threading.Thread] = []
-        self._left: int | None = None
-        self._way = Way.UP
-        self.passed = dict.fromkeys(Way, 0)
+        self._ends: list[socket.socket] = []
+        self._cut: Cut | None = None
+        self.passed = {way: Passed() for way in Way}
         self.cuts = 0
 
     def __enter__(self) -> Self:
@@ -50,11 +101,20 @@ class CuttingProxy:
         for thread in self._threads:
             thread.join(LIMIT_S)
 
-    def arm(self, way: Way, count: int | None) -> None:
-        """Cuts the connection that passes so many more bytes in a direction; None: no one."""
+    def arm(self, cut: Cut | None) -> None:
+        """Cuts the connection that comes to a place, counted from now; None: no one."""
         with self._lock:
-            self._way, self._left = way, count
-            self.passed = dict.fromkeys(Way, 0)
+            self._cut = cut
+            self.passed = {way: Passed() for way in Way}
+
+    def cut_all(self) -> None:
+        """Cuts all connections now; what is sent on them afterwards is not counted."""
+        with self._lock:
+            ends, threads = list(self._ends), list(self._threads)
+        for end in ends:
+            _shut(end)
+        for thread in threads:
+            thread.join(LIMIT_S)
 
     def _listen(self) -> None:
         while True:
@@ -63,11 +123,15 @@ class CuttingProxy:
             except OSError:
                 return
             far = socket.create_connection(("127.0.0.1", self._server_port))
-            for one, other, way in ((near, far, Way.UP), (far, near, Way.DOWN)):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                thread = threading.Thread(target=self._pass_on, args=(one, other, way), daemon=True)
-                self._threads.append(thread)
-                thread.start()
+            with self._lock:
+                self._ends += near, far
+                self._threads = [thread for thread in self._threads if thread.is_alive()]
+                for one, other, way in ((near, far, Way.UP), (far, near, Way.DOWN)):
+                    one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                    passing = (one, other, way)
+                    thread = threading.Thread(target=self._pass_on, args=passing, daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket, way: Way) -> None:
         with contextlib.suppress(OSError):
@@ -77,18 +141,26 @@ class CuttingProxy:
                 if is_last:
                     break
         for end in (source, target):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+            _shut(end)
+        with self._lock:
+            self._ends.remove(source)
         source.close()
 
     def _take(self, way: Way, data: bytes) -> tuple[bytes, bool]:
         """What to pass on of some bytes, and whether the connection is cut behind it."""
         with self._lock:
-            is_cut = way is self._way and self._left is not None and self._left <= len(data)
-            if is_cut:
-                data, self._left = data[: self._left], None
-                self.cuts += 1
-            elif way is self._way and self._left is not None:
-                self._left -= len(data)
-            self.passed[way] += len(data)
-            return data, is_cut
+            passed, before = self.passed[way], self.passed[way].count
+            passed.add(data)
+            if self._cut is None or self._cut.way is not way:
+                return data, False
+            place = self._cut.place(passed)
+            if place is None or place > passed.count:
+                return data, False
+            self._cut = None
+            self.cuts += 1
+            return data[: place - before], True
+
+
+def _shut(end: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        end.shutdown(socket.SHUT_RDWR)

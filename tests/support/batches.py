@@ -1,7 +1,7 @@
 """Draws batches of units of work, the same for every house."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from drink_frontend.domain.cards import Card, CardKind
@@ -62,6 +62,26 @@ def furnish(tx: Transaction) -> None:
     for kiosk, machine in KIOSKS.items():
         made = tx.kiosks.add(Kiosk(machine, None, NOW, NOW + 600), f"code-{machine}")
         assert tx.kiosks.pair(made.sequence, f"kiosk-{machine}", NOW).sequence == kiosk
+
+
+def reporting(result: Result, epochs: Mapping[str, int], now_ms: int) -> Unit:
+    """The unit of work that takes an agent's result and dispatches its machine's next drop.
+
+    Args:
+        result: What the agent says.
+        epochs: Of the links of all machines.
+        now_ms: Now.
+    """
+
+    def unit(tx: Transaction) -> object:
+        known = tx.drops.get(result.drop_id)
+        machine = "d" if known is None else known.machine
+        records = AgentRecords(tx, machine, now_ms, frozenset(LIMITED_KINDS))
+        tx.machines.saw_journal(machine, f"journal-{machine}", now_ms - NOW)
+        verdict = _settle(tx, machine, result, now_ms, records)
+        return verdict, dispatch_next(tx, machine, epochs[machine], now_ms), records.caused
+
+    return unit
 
 
 class Script:
@@ -180,15 +200,7 @@ class Script:
         )
         result = Result(drop_id, self._rng.choice([1, 1, 2]), outcome, cause, {}, number)
 
-        def unit(tx: Transaction) -> object:
-            known = tx.drops.get(drop_id)
-            machine = "d" if known is None else known.machine
-            records = AgentRecords(tx, machine, NOW + number, frozenset(LIMITED_KINDS))
-            tx.machines.saw_journal(machine, f"journal-{machine}", number)
-            verdict = _settle(tx, machine, result, NOW + number, records)
-            epoch = self._epochs[machine]
-            return verdict, dispatch_next(tx, machine, epoch, NOW + number), records.caused
-
+        unit = reporting(result, self._epochs, NOW + number)
         needs = Needs(drops={drop_id}, machines={"d"}, queues={"d"}, new_transfers=1)
         return unit, self._maybe(needs)
 

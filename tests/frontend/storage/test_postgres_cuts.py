@@ -1,27 +1,42 @@
-"""A connection to PostgreSQL that is cut behind any byte of a turn: what is known is true."""
+"""A connection to PostgreSQL that is cut anywhere in a turn: what is known is true.
+
+Another frontend sells to the same buyer meanwhile, and a person writes at a prompt.
+"""
 
 import random
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
 from urllib.parse import urlsplit
 
 import pytest
 
-from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.postgres_connection import PostgresConnection, UndoneError
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.usecases.placement import DropOrder, Placement
-from drink_frontend.usecases.settings import DropSettings
 from scripts.proxy import Way
-from tests.fakes.cutting_proxy import CuttingProxy
-from tests.support.books import NOW, found, fund, load
-from tests.support.ids import ALICE
-from tests.support.postgres import execute, fresh_postgres
+from tests.fakes.cutting_proxy import Cut, CuttingProxy
+from tests.support.cut_house import CutHouse, Person, Turn, furnish, through
+from tests.support.postgres import fresh_postgres
 
-CUTS = 40
-"""Bytes behind which the connection is cut in the short form of the test, in each direction."""
+CUTS = 6
+"""Bytes, and messages, at which a turn is cut in the short form of the test, in each direction."""
 
 LAST = 100
 """Bytes at the end of a turn that some turns do not have, since numbers have fewer digits."""
+
+PARTS = 8
+"""Parts of the long form, each with a database of its own, so that its books are soon checked."""
+
+INTO_MESSAGE = (0, 1, 4, 5, 6)
+"""Bytes of a message at which a cut is a border of its own: none, its type, all of its length but a
+byte, its header, and a byte of what it says."""
+
+
+@pytest.fixture
+def seed() -> int:
+    number = random.randrange(2**32)
+    print(f"seed {number}")
+    return number
 
 
 @pytest.fixture
@@ -30,6 +45,7 @@ def settings() -> StorageSettings:
         reconnect_ms=10,
         reconnect_max_ms=10,
         write_retry_ms=1,
+        write_tries_max=20,
         doubt_limit_ms=20_000,
         # The only reader does not look by itself, so that all bytes are the writer's.
         readers=1,
@@ -44,67 +60,97 @@ def proxy(settings: StorageSettings) -> Iterator[CuttingProxy]:
 
 
 @pytest.fixture
-async def storage(settings: StorageSettings, proxy: CuttingProxy) -> AsyncIterator[Database]:
-    """A frontend that reaches its server through the proxy."""
-    parts = urlsplit(settings.url or "")
-    host = parts.netloc.rpartition(":")[0]
-    url = parts._replace(netloc=f"{host}:{proxy.port}").geturl()
-    # A command beside a frontend does not listen to others.
-    async with Database.open(settings.model_copy(update={"url": url}), beside=True) as storage:
-        await storage.write(found)
-        await storage.write(lambda tx: fund(tx, ALICE, 1_000_000, "more"))
-        await storage.write(lambda tx: load(tx, "d", 1, 10_000))
-        yield storage
-        assert await storage.verify() == []
+async def house(
+    settings: StorageSettings, proxy: CuttingProxy, seed: int
+) -> AsyncIterator[CutHouse]:
+    # The first does not listen to others, so that all bytes are the writer's.
+    async with (
+        Database.open(settings) as second,
+        Database.open(through(settings, proxy.port), beside=True) as first,
+    ):
+        await second.write(furnish)
+        with (
+            Person(settings, seed) as person,
+            closing(CutHouse(settings, proxy, first, second, person, seed)) as house,
+        ):
+            yield house
+        assert person.done
+        print(f"{person.done} times written at the prompt, {person.refused} refused;", end=" ")
+        print(f"{house.refused} units refused")
 
 
-def placement(number: int) -> Placement:
-    """An order for later, which no other drop is in the way of."""
-    order = DropOrder(ALICE, f"request-{number:07d}", "d", 1, delay_s=60)
-    limits = DropSettings(scheduled_max=10_000, waiting_per_account_max=1_000)
-    return Placement(order, limits, f"{number:026d}", f"hold-{number:07d}", 1, NOW)
-
-
-async def turn(storage: Database, number: int) -> bool:
-    """One order in a turn of its own; whether it is known to be placed."""
-    order = placement(number)
-    try:
-        await storage.write(order.carry_out, order.needs)
-    except StorageUnavailableError:
-        return False
-    return True
-
-
-async def cut_behind(
-    storage: Database, settings: StorageSettings, proxy: CuttingProxy, way: Way, numbers: list[int]
-) -> None:
-    """Cuts behind each of these bytes of a turn, and looks at what is in the database then."""
-    for place_of_cut in numbers:
-        number = 1_000 + place_of_cut + (500_000 if way is Way.DOWN else 0)
-        cuts = proxy.cuts
-        proxy.arm(way, place_of_cut)
-        is_placed = await turn(storage, number)
-        proxy.arm(way, None)
-        assert proxy.cuts == cuts + 1, f"{way} {place_of_cut}: the turn has fewer bytes"
-        kept = execute(settings, f"SELECT 1 FROM drops WHERE id = '{number:026d}'")
-        assert bool(kept) == is_placed, f"{way} {place_of_cut}"
-        again = await storage.write(placement(number).carry_out, placement(number).needs)
-        assert again.is_new is not is_placed
-
-
-async def length_of_turn(storage: Database, proxy: CuttingProxy) -> dict[Way, int]:
-    """Bytes of a turn in each direction, with all statements prepared."""
-    for number in range(3):
-        proxy.arm(Way.UP, None)
-        assert await turn(storage, number)
-    return dict(proxy.passed)
-
-
-@pytest.mark.parametrize("way", list(Way))
+@pytest.mark.parametrize("turn", list(Turn))
 async def test_fault_38_a_turn_that_is_cut_anywhere_loses_and_repeats_nothing(
-    storage: Database, settings: StorageSettings, proxy: CuttingProxy, way: Way
+    house: CutHouse, turn: Turn, seed: int
 ) -> None:
-    length = (await length_of_turn(storage, proxy))[way]
-    numbers = sorted(random.sample(range(1, length - LAST), CUTS))
-    print(f"{length} bytes {way}, cut behind {numbers}")
-    await cut_behind(storage, settings, proxy, way, numbers)
+    chance = random.Random(seed)
+    lengths = await house.length(turn, fresh=False)
+    for way, (length, messages) in zip(Way, (lengths[:2], lengths[2:]), strict=True):
+        cuts = [Cut(way, chance.randrange(1, length - LAST)) for _ in range(CUTS)]
+        # Behind every message but the last, which is where the turn ends.
+        borders = chance.sample(range(messages), min(CUTS, messages))
+        cuts += [Cut(way, chance.choice(INTO_MESSAGE), border) for border in sorted(borders)]
+        print(f"{turn} of {length} bytes and {messages} messages {way}: {cuts}")
+        for cut in cuts:
+            assert await house.cut(turn, cut, fresh=False), cut
+    await house.check()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("way", list(Way))
+@pytest.mark.parametrize(
+    ("turn", "fresh"),
+    [(Turn.ORDER, True), (Turn.ORDER, False), (Turn.RESULT, False), (Turn.SOME, False)],
+)
+async def test_fault_38_a_turn_that_is_cut_behind_each_byte_loses_and_repeats_nothing(
+    house: CutHouse, turn: Turn, fresh: bool, way: Way, part: int
+) -> None:
+    length = (await house.length(turn, fresh=fresh))[0 if way is Way.UP else 2]
+    reached, place = 0, 1 + part
+    # Turns differ by some bytes: the last ones are tried until turns have been too short for long.
+    while place <= reached + LAST:
+        if await house.cut(turn, Cut(way, place), fresh=fresh):
+            reached = place
+        place += PARTS
+    print(f"{turn}, fresh: {fresh}, part {part} of {PARTS}: to byte {reached} of {length} {way}")
+    assert reached > length - LAST
+    await house.check()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("way", list(Way))
+async def test_fault_38_a_batch_that_is_divided_is_cut_at_each_border_of_a_message(
+    house: CutHouse, way: Way
+) -> None:
+    lengths = await house.length(Turn.DIVIDED, fresh=False)
+    cuts = 0
+    for message in range(lengths[1 if way is Way.UP else 3]):
+        for place in INTO_MESSAGE:
+            # How often it is divided depends on where the one at fault stands.
+            cuts += await house.cut(Turn.DIVIDED, Cut(way, place, message), fresh=False)
+    print(f"{cuts} cuts {way}")
+    await house.check()
+
+
+def committed(_: PostgresConnection) -> None:
+    """Guesses that a commit was carried out during which the connection was lost."""
+
+
+def undone(_: PostgresConnection) -> None:
+    """Guesses that it was not."""
+    raise UndoneError
+
+
+@pytest.mark.parametrize("guess", [committed, undone])
+async def test_a_frontend_that_guesses_what_became_of_a_commit_is_caught(
+    house: CutHouse, guess: Callable[[PostgresConnection], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, up, _, down = await house.length(Turn.ORDER, fresh=False)
+    # COMMIT has five messages, and two answers after its statement's.
+    cut = Cut(Way.UP, 0, up - 5) if guess is committed else Cut(Way.DOWN, 0, down - 2)
+    monkeypatch.setattr(PostgresConnection, "_find_out", guess)
+    with pytest.raises(AssertionError, match="and \\[\\]" if guess is committed else "twice"):
+        await house.cut(Turn.ORDER, cut, fresh=False)
