@@ -6,14 +6,18 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import BigInteger, Double, select, update
 
 from drink_frontend.storage.bulk import ROWS_MAX, Bulk, Numbers, given, insert_given
+from drink_frontend.storage.columns import TEXT
 from drink_frontend.storage.postgres_connection import DIALECT as POSTGRES
+from drink_frontend.storage.postgres_connection import PostgresExecutor
+from drink_frontend.storage.postgres_dial import dial
 from drink_frontend.storage.sqlite_engine import DIALECT
 from drink_frontend.storage.statements import Executor, constant
 from drink_frontend.storage.tables import audit, items
 from tests.support.databases import fresh_sqlite
+from tests.support.postgres import fresh_postgres
 
 ADD = insert_given(items, "number", "name", "price", "created_ms", "updated_ms")
 _BY_NUMBER = given(items.c.number)
@@ -58,7 +62,24 @@ def test_few_statements_are_prepared() -> None:
 def test_postgres_gets_an_array_for_each_column() -> None:
     ((text, parameters),) = PRICE.parts(POSTGRES, [(1, 5), (2, 6)])
     assert "unnest(%(number)s::bigint[], %(price)s::bigint[])" in text
-    assert parameters == {"number": [1, 2], "price": [5, 6]}
+    assert parameters == {"number": "{1,2}", "price": "{5,6}"}
+
+
+def test_postgres_gets_all_values_as_they_are() -> None:
+    texts = [
+        *("", " ", "NULL", "null", '"', "\\", '\\"', "a,b", "{}", "{a}", "'", "%s", "\n\t", "ü🥤"),
+        '{"a":"b\\\\c\\n\\u0000"}',
+        None,
+    ]
+    rows = [
+        (text, number, number / 3) if text else (text, None, None)
+        for number, text in enumerate(texts)
+    ]
+    echo = given(name=TEXT, number=BigInteger(), celsius=Double())
+    with dial(fresh_postgres(), read_only=False) as driver:
+        executor = PostgresExecutor(driver.cursor(), writes=True)
+        (found,) = executor.exchange([(Bulk(echo, select(*echo.c)), rows)])
+    assert found == rows
 
 
 def test_numbers_follow_the_highest_one(executor: Executor) -> None:

@@ -53,6 +53,14 @@ def test_a_writers_commits_are_synced_and_its_turn_is_bounded() -> None:
         assert show(driver, "statement_timeout") == "0"
 
 
+def test_a_writers_plans_are_made_for_large_tables() -> None:
+    look = "EXPLAIN SELECT FROM drops WHERE id = 'x'"
+    with dial(fresh_postgres(), read_only=False) as driver:
+        plan = "\n".join(row[0] for row in driver.run(look).fetchall())
+        assert "Index" in plan
+        assert show(driver, "jit") == "off"
+
+
 def test_what_a_standby_keeps_is_the_servers_to_ask_for() -> None:
     with dial(with_option("synchronous_commit=remote_apply"), read_only=False) as driver:
         assert show(driver, "synchronous_commit") == "remote_apply"

@@ -4,7 +4,7 @@ SQLite gets the rows as VALUES, PostgreSQL as an array for each column. A statem
 in parts where a driver limits its parameters.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -103,8 +103,9 @@ class Bulk:
     def parts(self, dialect: Dialect, rows: Sequence[Row]) -> Sequence[tuple[str, Any]]:
         """The statements to run, each with its parameters; see `ManyRows`."""
         if dialect.name == "postgresql":
-            columns = [list(values) for values in zip(*rows, strict=True)]
-            return ((self.text(dialect, 1), dict(zip(self._names, columns, strict=True))),)
+            columns = zip(self._names, self._types, zip(*rows, strict=True), strict=True)
+            arrays = {name: _array(kind, values) for name, kind, values in columns}
+            return ((self.text(dialect, 1), arrays),)
         if self._is_early:
             return ()
         if len(rows) == 1:
@@ -203,6 +204,19 @@ class Numbers:
         if dialect.name == "postgresql":
             return ((self._postgres, {"count": count}),)
         return ((self._sqlite, [highest, count]),)
+
+
+def _array(kind: str, values: Iterable[Any]) -> str:
+    """PostgreSQL's text of an array; the driver's own takes ten times as long for texts of JSON.
+
+    https://www.postgresql.org/docs/current/arrays.html#ARRAYS-IO
+    """
+    if kind == "text":
+        values = (
+            None if value is None else '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
+            for value in values
+        )
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def _array_of(each: Any) -> str:

@@ -202,6 +202,11 @@ def _session(settings: StorageSettings, *, read_only: bool) -> list[str]:
     return [
         # No statement_timeout: it would end a commit's wait for a standby and report success.
         "SET statement_timeout = 0",
+        # Statements and triggers keep the plans of their first runs. Those of a small table would
+        # read the whole of it when it has grown, and lock it against writers that take no turn.
+        "SET enable_seqscan = off",
+        # What has to read a whole table all the same seems so expensive that it would be compiled.
+        "SET jit = off",
         f"SET lock_timeout = {settings.busy_timeout_ms}",
         f"SET idle_in_transaction_session_timeout = {settings.busy_timeout_ms}",
         UNBOUND,
