@@ -24,7 +24,8 @@ from benchmarks.table import Goal, Row
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan, settings_toml
 from scripts.processes import Process
-from tests.web.browser import CHROMIUM, context_of
+from tests.web.browser import CHROMIUM, SIZES, context_of
+from tests.web.layout import SHIFTS, slow_down
 
 MEMBER = UserPlan("alice", "correct-horse", 500)
 
@@ -47,16 +48,8 @@ HOUSE = Plan(
 LOADS = 7
 """Times that a browser loads the page, each as one that has never seen it."""
 
-PAGES_SHOWN = ("/", "/history", "/statistics", "/account", "/devices", "/machines/m00/1")
+PAGES_SHOWN = ("/", "/history", "/statistics", "/account", "/account/devices", "/machines/m00/1")
 """Pages whose parts must not move while they load."""
-
-SLOW_LINK = {
-    "offline": False,
-    "latency": 20,
-    "downloadThroughput": 60_000,
-    "uploadThroughput": 60_000,
-}
-"""A link on which a browser draws half a page: ms, and bytes a second."""
 
 SHIFT_WAIT_MS = 1_500
 """Time after a page has loaded in which parts could still move."""
@@ -66,20 +59,6 @@ PAGES = 200
 
 SETTLE_S = 3
 """Seconds after the last stream is open until what they cost is counted."""
-
-SHIFTS = """
-window.shift = 0;
-window.shifted = [];
-const place = each => [each.x, each.y, each.width, each.height].join(" ");
-new PerformanceObserver(list => {
-  for (const entry of list.getEntries()) {
-    window.shift += entry.value;
-    for (const each of entry.sources)
-      window.shifted.push(`${each.node?.outerHTML?.slice(0, 120) ?? each.node?.nodeName}: `
-        + `${place(each.previousRect)} -> ${place(each.currentRect)}`);
-  }
-}).observe({type: "layout-shift", buffered: true});
-"""
 
 _PAGE_NAME = "0123456789012345678901"
 
@@ -164,7 +143,7 @@ def _in_a_browser(origin: str) -> list[Row]:
             limit=300,
         ),
         Row(
-            f"layout shift: {len(PAGES_SHOWN)} pages, desktop and phone, also on a slow link",
+            f"layout shift: {len(PAGES_SHOWN)} pages at three sizes, also on a slow link",
             shift,
             "",
             goal=Goal.AT_MOST,
@@ -190,7 +169,7 @@ def _interactive_ms(chromium: Browser, origin: str) -> float:
 def _shift(chromium: Browser, origin: str) -> tuple[float, str]:
     """The greatest layout shift of all pages, and the first part that moved."""
     worst, moved = 0.0, ""
-    for size, is_slow in product(("desktop", "phone"), (False, True)):
+    for size, is_slow in product(SIZES, (False, True)):
         context = context_of(chromium, origin, size=size)
         tab = context.new_page()
         tab.goto("/login")
@@ -198,11 +177,10 @@ def _shift(chromium: Browser, origin: str) -> tuple[float, str]:
         tab.fill("[name=password]", MEMBER.password)
         tab.click("main button")
         tab.wait_for_url("**/")
-        context.add_init_script(SHIFTS)
         if is_slow:
-            link = context.new_cdp_session(tab)
-            link.send("Network.enable")
-            link.send("Network.emulateNetworkConditions", SLOW_LINK)
+            slow_down(context, tab)
+        else:
+            context.add_init_script(SHIFTS)
         for path in PAGES_SHOWN:
             tab.goto(path, wait_until="load")
             tab.wait_for_timeout(SHIFT_WAIT_MS)

@@ -59,10 +59,19 @@ async def test_the_first_page_has_a_drawing_beside_the_temperature(tmp_path: Pat
         assert 'id="spark-d" viewBox' in text
         assert "In the last day between 3.5 °C and 9.0 °C" in text
         # The other one has no thermometer.
-        assert '<span id="spark-ld" hidden></span>' in text
+        assert '<span class="spark" id="spark-ld"></span>' in text
         same = known.sparks.known
         assert not await known.sparks.refresh()
         assert known.sparks.known is same
+
+
+async def test_a_machine_that_was_measured_for_a_moment_has_no_drawing(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        rows = [Temperature("d", STEP_MS, hours_ago(hour), 4, 4, 4, STEP_MS) for hour in (3, 2)]
+        await keep(house, *rows)
+        assert not await house.site.house.sparks.refresh()
+        await keep(house, Temperature("d", STEP_MS, hours_ago(1), 4, 4, 4, STEP_MS))
+        assert await house.site.house.sparks.refresh()
 
 
 async def test_a_new_drawing_is_told_alone(tmp_path: Path) -> None:

@@ -22,6 +22,9 @@ PAGE_ROWS = 1_000
 SPARK_STEP_S = 3_600
 """Time that a point of a small drawing stands for."""
 
+SPARK_PARTS = 3
+"""Least points of a small drawing: fewer are a dot, which tells nobody anything."""
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
@@ -148,6 +151,7 @@ class Sparks:
         found = {
             machine: curve(parts, begin_s, end_s, width=SPARK_WIDTH, height=SPARK_HEIGHT)
             for machine, parts in of_machine.items()
+            if len(parts) >= SPARK_PARTS
         }
         if found == self.known:
             return False
