@@ -65,9 +65,9 @@ def slow_down(context: BrowserContext, page: Page) -> None:
 def moves(page: Page) -> list[str]:
     """What would move in sight if the page stopped loading at any of its elements and went on.
 
-    The page is the same as after each part of it that a network may deliver: what comes later is taken
-    away, one element after another. A browser counts moves of 3 CSS pixels and more. The page is left
-    without its parts.
+    The page is the same as after each part of it that a network may deliver: what comes later is
+    taken away, one element after another. A browser counts moves of 3 CSS pixels and more. The
+    page is left without its parts.
     """
     found: list[str] = page.evaluate(MOVES)
     return found
