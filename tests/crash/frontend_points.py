@@ -4,6 +4,10 @@ Nothing of the frontend is changed; its real methods and SQLite's own writes are
 
 | point | is |
 | --- | --- |
+| `after-load-U` | what a unit of work U has named is loaded, `order` or `result` |
+| `after-decide-S` | a step S of a turn is decided, and nothing of it stored |
+| `after-insert-T-S`, `after-update-T-S` | one phase of a turn with S is stored, in table T |
+| `divided-S` | a batch with a step S was refused by the database and is undone |
 | `before-commit-S`, `after-commit-S` | around the commit of a step S, each `STEPS` has one |
 | `during-commit-S`, `before-sync-S` | half a page of the commit written; written and not synced |
 | `during-checkpoint`, `before-sync-checkpoint`, `after-sync-checkpoint` | in the copying of \
@@ -12,7 +16,8 @@ SQLite's journal into the database |
 | `before-reply-R`, `after-reply-R` | around the answer to a client's call, or a session's line |
 """
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+import re
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -35,9 +40,11 @@ from drink_frontend.storage.ledger import LedgerTable
 from drink_frontend.storage.machines import MachineTable
 from drink_frontend.storage.refunds import RefundTable
 from drink_frontend.storage.sqlite_engine import SqliteConnection
-from drink_frontend.storage.statements import Call
+from drink_frontend.storage.statements import Call, Executor
 from drink_frontend.storage.statistics import StatisticsTable
 from drink_frontend.storage.stock import StockTable
+from drink_frontend.storage.workers import Job
+from drink_frontend.storage.writer import Writer, _DivideError
 from tests.crash.kill_switch import KillSwitch, replace
 from tests.crash.sqlite_disk import SqliteDisk
 
@@ -53,6 +60,12 @@ STEPS: dict[tuple[State, State], str] = {
     (State.UNKNOWN, State.NOT_DISPENSED): "resolved",
 }
 """What a drop's step is called; one that ends before its dispatch is `cancelled` or `withdrawn`."""
+
+TURNS = ("reserved", "dispensed")
+"""The steps in whose turns each step inside the turn is a point: what one drop takes."""
+
+PHASE = re.compile(r"(?:\A|\) )(INSERT|UPDATE)(?: INTO)? (\w+)")
+"""A statement that stores a phase, and its table."""
 
 TORN_WRITE = 2
 """Which of a commit's writes is cut in half: the first one's page, after that one's header."""
@@ -100,6 +113,7 @@ class _Commits:
         self._note(AuditTable, "add", lambda _, record: RECORDED.get(record.kind, ""))
         self._note(LedgerTable, "add", lambda _, transfer: _moved_credits(transfer))
         self._wrap_connection()
+        self._wrap_turn()
 
     def _note(self, owner: type, name: str, step_of: Callable[..., str]) -> None:
         real = getattr(owner, name)
@@ -145,6 +159,47 @@ class _Commits:
         replace(IdentityMap, "begin_unit", wrapped_begin_unit)
         replace(IdentityMap, "undo", wrapped_undo)
         replace(SqliteConnection, "commit", wrapped_commit)
+
+    def _wrap_turn(self) -> None:
+        decide, exchange, part = Writer._decide, Executor.exchange, Writer._carry_out_part
+
+        def wrapped_decide(writer: Writer, job: Job, *rest: Any) -> Any:
+            if job.needs is not None and job.needs.requests:
+                self._kill_switch.reach("after-load-order")
+            elif job.needs is not None and job.needs.drops and job.needs.new_transfers:
+                self._kill_switch.reach("after-load-result")
+            known = len(self._steps)
+            result = decide(writer, job, *rest)
+            self._reach_inside("after-decide", self._steps[known:])
+            return result
+
+        def wrapped_exchange(executor: Executor, calls: Iterable[Call]) -> Sequence[Any]:
+            answers: list[Any] = []
+            for statement, rows in calls:
+                answers += exchange(executor, [(statement, rows)])
+                if statement.changes:
+                    ((sql, _), *_) = statement.parts(executor._dialect, rows)
+                    phase = PHASE.search(sql)
+                    assert phase is not None, sql
+                    self._reach_inside(f"after-{phase[1].lower()}-{phase[2]}", self._steps)
+            return answers
+
+        def wrapped_part(writer: Writer, jobs: Sequence[Job]) -> Any:
+            try:
+                return part(writer, jobs)
+            except _DivideError:
+                self._reach_inside("divided", self._steps)
+                raise
+
+        replace(Writer, "_decide", wrapped_decide)
+        replace(Executor, "exchange", wrapped_exchange)
+        replace(Writer, "_carry_out_part", wrapped_part)
+
+    def _reach_inside(self, when: str, steps: Iterable[str]) -> None:
+        """Reaches a point inside a turn, for what one drop takes."""
+        for step in dict.fromkeys(steps):
+            if step in TURNS:
+                self._kill_switch.reach(f"{when}-{step}")
 
     def _reach(self, when: str) -> None:
         for step in self._steps:

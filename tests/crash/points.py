@@ -53,6 +53,27 @@ def around(what: str) -> tuple[str, str]:
     return f"before-{what}", f"after-{what}"
 
 
+RESERVING = (
+    "insert-drops",
+    "insert-transfers",
+    "update-drops",
+    "update-slots",
+    "update-accounts",
+    "insert-audit",
+    "insert-events",
+)
+SETTLING = (
+    "update-drops",
+    "insert-transfers",
+    "update-slots",
+    "update-accounts",
+    "insert-stock_movements",
+    "update-machines",
+    "insert-audit",
+    "insert-events",
+)
+"""The phases in which a turn is stored that reserves and dispatches a drop, or settles it."""
+
 FRONTEND_BUYING = (
     *commit("reserved"),
     *commit("dispatched"),
@@ -62,6 +83,19 @@ FRONTEND_BUYING = (
     *around("reply-drop"),
 )
 """All steps of the frontend for a drop. Wherever it is killed, the can falls once and is paid."""
+
+FRONTEND_TURNS = (
+    "after-load-order",
+    "after-decide-reserved",
+    *(f"after-{phase}-reserved" for phase in RESERVING),
+    "after-load-result",
+    "after-decide-dispensed",
+    *(f"after-{phase}-dispensed" for phase in SETTLING),
+)
+"""All steps inside the two turns of a drop, of which the database knows nothing afterwards."""
+
+DIVIDED = ("divided-reserved",)
+"""A batch with an order was refused by the database, and is undone and divided."""
 
 CHECKPOINT = ("during-checkpoint", *around("sync-checkpoint"))
 """SQLite copies its write-ahead log into the database."""

@@ -342,7 +342,8 @@ class Scenario:
         wait_until(self._nothing_is_left, "the journal has nothing open", LIMIT_S)
         books = compare(self.system, self.alice)
         assert not books.problems, f"{books.problems}\n{books.text}\n{self.killed_at}"
-        assert self.system.problems_of_books() == []
+        problems = self.system.problems_of_books()
+        assert not problems, problems
 
     @property
     def _runs(self) -> int:

@@ -10,7 +10,15 @@ from scripts.client import session
 from scripts.processes import ProcessFailedError
 from tests.crash.conftest import MakeSystem
 from tests.crash.killable_system import ALICE, MACHINE, Tweaks
-from tests.crash.points import CHECKPOINT, FRONTEND_BUYING, around, commit, sample
+from tests.crash.points import (
+    CHECKPOINT,
+    DIVIDED,
+    FRONTEND_BUYING,
+    FRONTEND_TURNS,
+    around,
+    commit,
+    sample,
+)
 from tests.crash.scenario import DISPENSED, INTERRUPTED, Outcome, Scenario
 
 
@@ -19,6 +27,23 @@ def test_fault_24_frontend_killed_while_a_can_is_bought(
     point: str, make_system: MakeSystem
 ) -> None:
     with Scenario(make_system(), frontend=(point,)) as scenario:
+        scenario.buy_and_check(DISPENSED)
+
+
+@pytest.mark.parametrize("point", sample(FRONTEND_TURNS))
+def test_fault_24_frontend_killed_inside_a_turn(point: str, make_system: MakeSystem) -> None:
+    with Scenario(make_system(), frontend=(point,)) as scenario:
+        scenario.buy_and_check(DISPENSED)
+
+
+@pytest.mark.parametrize("point", [*DIVIDED, *commit("reserved")])
+def test_fault_24_frontend_killed_while_a_refused_batch_is_divided(
+    point: str, make_system: MakeSystem
+) -> None:
+    """The order is in a batch of its own then, and one that breaks a rule comes after it."""
+    system = make_system()
+    system.frontend.bug = "tests.crash.frontend_bugs:break_a_rule_beside_orders"
+    with Scenario(system, frontend=(*DIVIDED, point)) as scenario:
         scenario.buy_and_check(DISPENSED)
 
 

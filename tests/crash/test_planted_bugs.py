@@ -38,3 +38,14 @@ def test_commits_that_are_not_synced_are_caught(make_system: MakeSystem) -> None
         with pytest.raises(grpc.RpcError) as error:
             scenario.check(scenario.buy().drop.name, DISPENSED)
         assert error.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+def test_a_turn_that_is_stored_in_parts_is_caught(make_system: MakeSystem) -> None:
+    system = make_system()
+    system.frontend.bug = "tests.crash.frontend_bugs:commit_each_phase"
+    with Scenario(system, frontend=("after-insert-audit-reserved",)) as scenario:
+        drop = scenario.buy().drop
+        scenario.until_all_are_killed()
+        # Its audit record says that it was reserved, and no event does.
+        with pytest.raises(AssertionError, match="28: "):
+            scenario.check(drop.name, DISPENSED)

@@ -8,6 +8,7 @@ from tests.crash.points import (
     AGENT_OTHER,
     FRONTEND_BUYING,
     FRONTEND_OTHER,
+    FRONTEND_TURNS,
     LEAVE_NOTHING,
 )
 from tests.crash.scenario import Scenario
@@ -23,10 +24,11 @@ def test_every_step_that_a_drop_takes_is_a_kill_point(make_system: MakeSystem) -
     with Scenario(system) as scenario:
         scenario.buy()
         scenario.check_next()
-        wait_until(lambda: passed(system.frontend) >= set(FRONTEND_BUYING), "all of the frontend's")
+        frontends = {*FRONTEND_BUYING, *FRONTEND_TURNS}
+        wait_until(lambda: passed(system.frontend) >= frontends, "all of the frontend's")
         wait_until(lambda: passed(system.agent) >= set(AGENT_BUYING), "all of the agent's")
         frontend, agent = passed(system.frontend), passed(system.agent)
-    assert frontend <= {*FRONTEND_BUYING, *FRONTEND_OTHER, *LEAVE_NOTHING}
+    assert frontend <= {*FRONTEND_BUYING, *FRONTEND_TURNS, *FRONTEND_OTHER, *LEAVE_NOTHING}
     assert agent <= {*AGENT_BUYING, *AGENT_OTHER, *LEAVE_NOTHING}
 
 
@@ -36,4 +38,4 @@ def test_every_step_of_a_delayed_drop_is_a_kill_point(make_system: MakeSystem) -
         drop = scenario.buy(delay_s=1).drop
         scenario.until_state(drop.name, "DISPENSED")
         frontend = passed(system.frontend)
-    assert frontend <= {*FRONTEND_BUYING, *FRONTEND_OTHER, *LEAVE_NOTHING}
+    assert frontend <= {*FRONTEND_BUYING, *FRONTEND_TURNS, *FRONTEND_OTHER, *LEAVE_NOTHING}
