@@ -65,6 +65,24 @@ async def test_what_is_not_there_is_a_page_too(
         assert "<h1>" in answer.text
 
 
+async def test_an_address_that_names_nothing_is_not_there(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        for path in ("/drops/junk", "/history?page=junk"):
+            answer = await ann.get(path)
+            assert answer.status == 404
+            assert "There is nothing here." in answer.text
+
+
+async def test_members_are_told_what_is_for_administrators(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        ann = await house.ann()
+        for path in ("/admin", "/admin/users"):
+            answer = await ann.get(path)
+            assert "This is for administrators." in answer.text
+            assert answer.status == 403
+
+
 async def test_a_body_that_is_too_large_is_refused(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
         assert (await house.visitor().post("/login", {"user": "x" * 20_000})).status == 413

@@ -1,12 +1,16 @@
 """The page in a real browser, against real services and emulated boards."""
 
 import re
-from contextlib import suppress
+import time
+from contextlib import ExitStack, closing, suppress
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ViewportSize, expect
 
+from drink_web.settings import StreamSettings
 from scripts.local_system import LocalSystem
 from scripts.proxy import FaultProxy
 from tests.web.browser import context_of, is_too_wide, needs_browser, violations
@@ -249,6 +253,26 @@ def test_a_browser_that_was_offline_catches_up(browser: Browser, house: LocalSys
         page.context.set_offline(True)
         expect(page.locator("html[data-offline]")).to_be_attached()
         page.context.set_offline(False)
+        reaches(page, "dispensed")
+
+
+def test_a_drop_is_seen_to_its_end_while_there_are_too_many_streams(
+    browser: Browser, house: LocalSystem
+) -> None:
+    with person(browser, house) as page, ExitStack() as streams:
+        page.goto("/")
+        path = page.locator("[hx-sse\\:connect]").first.get_attribute("hx-sse:connect")
+        page.goto("about:blank")
+        until = time.monotonic() + LIMIT_MS / 1_000
+        left = StreamSettings().per_address_max
+        while left:
+            # Until the stream of the page that was left has ended, one is refused.
+            assert time.monotonic() < until
+            stream = HTTPConnection("localhost", house.web_port, timeout=LIMIT_MS / 1_000)
+            streams.enter_context(closing(stream))
+            stream.request("GET", path or "")
+            left -= stream.getresponse().status == HTTPStatus.OK
+        press(page, "d-1")
         reaches(page, "dispensed")
 
 

@@ -5,7 +5,7 @@ import pytest
 from starlette.requests import Request
 
 from drink_web.errors import PageError
-from drink_web.forms import FIELDS_MAX, local_path, read_form, read_upload
+from drink_web.forms import FIELDS_MAX, local_path, read_form, read_upload, untouched
 
 FORM = b"application/x-www-form-urlencoded"
 
@@ -101,3 +101,18 @@ async def test_an_upload_that_does_not_arrive_is_not_waited_for() -> None:
     with pytest.raises(PageError) as caught:
         await read_upload(sent, "file", bytes_max=7, limit_s=0.01)
     assert caught.value.status == 408
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ({"price": "50", "shown.price": "50"}, True),
+        ({"price": " 50 ", "shown.price": "50"}, True),
+        ({"shown.price": ""}, True),
+        ({"price": "60", "shown.price": "50"}, False),
+        ({"shown.price": "50"}, False),
+        ({"price": "50"}, False),
+    ],
+)
+def test_a_field_is_untouched_that_has_what_was_shown(form: dict[str, str], expected: bool) -> None:
+    assert untouched(form, "price") is expected

@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from drink_frontend.domain.drop import State
+from drink_frontend.domain.entities import Reach
 from tests.support.ids import id_of
 from tests.web.visitor import LIMIT_S, House, running_house
 
@@ -173,6 +174,21 @@ async def test_the_end_comes_to_the_page_by_itself(tmp_path: Path) -> None:
                 told += await asyncio.wait_for(stream.get(), LIMIT_S)
             assert "Enjoy!" in told
             assert 'hx-target="#credits"' in told
+
+
+async def test_no_motor_is_told_of_while_the_machine_is_away(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        drop = await house.bench.dispatched()
+        ann = await house.ann()
+        async with ann.stream(f"/drops/{drop.id}/events") as stream:
+            told = ""
+            while "The motor turns" not in told:
+                told += await asyncio.wait_for(stream.get(), LIMIT_S)
+            await house.bench.reach(Reach.OFFLINE)
+            while "The machine does not answer" not in told:
+                told = await asyncio.wait_for(stream.get(), LIMIT_S)
+            assert "The motor turns" not in told
+            assert "until then the credits are held" in told
 
 
 async def test_a_stream_that_begins_while_the_frontend_is_away_says_so(tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ async def test_an_item_is_made_changed_and_removed(tmp_path: Path) -> None:
         changed = await admin.post(path, {**form, "name": "Club-Mate", "price": "75"})
         assert changed.goal == f"{path}?done=changed"
         assert "Club-Mate" in (await admin.get(path)).text
+        # A page that was drawn before says nothing of the price.
+        old = {**form, "name": "Mate", "shown.name": form["name"], "shown.price": "70"}
+        assert (await admin.post(path, old)).status == 303
+        page = await admin.get(path)
+        assert (page.field("name"), page.field("price")) == ("Mate", "75")
         assert (await admin.post(path, {"do": "remove"})).goal == "/admin/items?done=removed"
         assert (await admin.get(path)).status == 404
 

@@ -190,3 +190,20 @@ async def test_a_machine_shows_its_temperature_through_time(tmp_path: Path) -> N
             assert (await admin.get(f"/admin/machines/d{junk}")).status == 200
         other = await admin.get("/admin/machines/ld?time=week")
         assert "No temperature is known of this time." in other.text
+
+
+async def test_an_old_page_puts_no_machine_back_into_service(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        drawn = await admin.get("/admin/machines/d")
+        shown = {
+            f"shown.{field}": drawn.field(f"shown.{field}")
+            for field in ("display_name", "location", "enabled")
+        }
+        assert shown["shown.enabled"] == "yes"
+        out = {"display_name": shown["shown.display_name"], "location": "", **shown}
+        assert (await admin.post("/admin/machines/d", out)).status == 303
+        old = {**out, "location": "cellar", "enabled": "yes"}
+        assert (await admin.post("/admin/machines/d", old)).status == 303
+        machine = await house.bench.machines.get("d")
+        assert (machine.location, machine.enabled) == ("cellar", False)

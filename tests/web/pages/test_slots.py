@@ -175,3 +175,21 @@ async def test_a_slot_gets_another_size(tmp_path: Path) -> None:
         assert (await slots_of(house))[1] == ("Coke", 50, 3, 12, 0)
         wrong = await admin.post("/admin/machines/d/1", {**form, "capacity": "x"})
         assert wrong.status == 422
+
+
+async def test_an_old_page_undoes_no_newer_change(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        admin = await root(house)
+        fields = ("item", "price", "capacity", "low_stock_mark")
+        drawn = await admin.get("/admin/machines/d/1")
+        shown = {f"shown.{field}": drawn.field(f"shown.{field}") for field in fields}
+        old = {field: shown[f"shown.{field}"] for field in fields}
+        old |= shown | {"enabled": "yes", "shown.enabled": "yes"}
+        await house.bench.change_slot("d", 1, price=70)
+        await house.bench.change_slot("d", 1, enabled=False)
+        renamed = await admin.post("/admin/machines/d/1", {**old, "item": "Dew"})
+        assert renamed.status == 303
+        slot = await house.bench.slot()
+        assert (slot.item, slot.price, slot.enabled) == ("Dew", 70, False)
+        assert (await admin.post("/admin/machines/d/1", old)).status == 303
+        assert await house.bench.slot() == slot

@@ -268,7 +268,9 @@ def _refused(visit: Visit, error: CallError) -> Response:
     if error.is_away:
         refresh_s = RELOAD_S if visit.request.method == "GET" else 0
         return visit.page("away.html", 503, current=False, refresh_s=refresh_s)
-    if error.status == "NOT_FOUND":
+    # An address that is read with GET and names nothing that could exist.
+    is_nowhere = visit.request.method == "GET" and error.reason == "FIELD_INVALID"
+    if error.status == "NOT_FOUND" or is_nowhere:
         return visit.problem(404, visit.texts("not_found"))
     if error.status == "UNIMPLEMENTED":
         return visit.problem(502, visit.texts("version"))
@@ -277,7 +279,9 @@ def _refused(visit: Visit, error: CallError) -> Response:
         _log.error("call_failed", extra={"facts": {"incident": incident, "error": str(error)}})
         return visit.problem(502, visit.texts("fault", incident=incident))
     statuses = {"RESOURCE_EXHAUSTED": 429, "PERMISSION_DENIED": 403, "INVALID_ARGUMENT": 400}
-    return visit.problem(statuses.get(error.status, 409), visit.refusal(error))
+    is_for_admins = error.reason == "NOT_OWNER" and visit.request.url.path.startswith("/admin")
+    text = visit.texts("ADMIN_REQUIRED") if is_for_admins else visit.refusal(error)
+    return visit.problem(statuses.get(error.status, 409), text)
 
 
 class _Server(uvicorn.Server):

@@ -109,6 +109,16 @@ async def read_upload(
     return {key: text for key, text in form.items() if isinstance(text, str)}, content
 
 
+def untouched(form: Mapping[str, str], field: str) -> bool:
+    """Whether a field of a form has the value that its page showed, in the field `shown.FIELD`.
+
+    Such a field is not sent to the frontend, so that a page that was drawn before somebody else's
+    change does not undo that change.
+    """
+    shown = form.get(f"shown.{field}")
+    return shown is not None and form.get(field, "").strip() == shown.strip()
+
+
 def local_path(text: str) -> str:
     """A path of this page to go to next; `/` for anything else, such as another site's address."""
     plain = text.startswith("/") and not text.startswith(("//", "/\\"))

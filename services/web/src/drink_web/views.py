@@ -219,6 +219,16 @@ class DropView:
         return drops.Drop.State.Name(self.drop.state).removeprefix("STATE_").lower()
 
     @property
+    def words(self) -> str:
+        """Name of the texts that say how it stands.
+
+        They say nothing of a motor while nothing is heard of the machine that was told to drop it.
+        """
+        if self.drop.state == drops.Drop.STATE_DISPATCHED and not self.machine_ready:
+            return "dispatched_offline"
+        return self.kind
+
+    @property
     def is_final(self) -> bool:
         """Whether the drop is in a final state."""
         return self.drop.state in FINAL_STATES

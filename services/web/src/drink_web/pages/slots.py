@@ -8,6 +8,7 @@ from starlette.responses import Response
 from drink.v1 import machine_service_pb2 as pb
 from drink_web import views
 from drink_web.errors import CallError, PageError
+from drink_web.forms import untouched
 from drink_web.pages.items import list_items
 from drink_web.pages.machines import find_machine, machine_page
 from drink_web.pages.stock_history import stock_history
@@ -84,11 +85,12 @@ async def change(visit: Visit) -> Response:
     fields, wrong = _fields(form)
     if wrong:
         return await slot_page(visit, 422, problem=visit.texts(wrong))
-    request = pb.UpdateSlotRequest(
-        name=_name(visit), enabled=form.get("enabled") == "yes", **fields
-    )
+    fields["enabled"] = form.get("enabled") == "yes"
+    changed = {field: value for field, value in fields.items() if not untouched(form, field)}
+    request = pb.UpdateSlotRequest(name=_name(visit), **changed)
     try:
-        await visit.call(visit.site.api.machines.UpdateSlot, request)
+        if changed:
+            await visit.call(visit.site.api.machines.UpdateSlot, request)
     except CallError as error:
         status, problem = _told(visit, error, request)
         return await slot_page(visit, status, problem=problem)

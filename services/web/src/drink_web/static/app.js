@@ -85,9 +85,19 @@ setInterval(() => {
   }
 }, 1000);
 
+// Where there are too many streams, a drop on its way is loaded again, as it is without scripts.
+function refused(element, status) {
+  const seconds = Number(element.dataset?.refusedS || 0);
+  if (status === 429 && seconds) setTimeout(() => location.reload(), seconds * 1000);
+}
+document.addEventListener("htmx:response:error", (event) => {
+  refused(event.target, event.detail.ctx.response.status);
+});
+
 document.addEventListener("htmx:sse:error", (event) => {
   // The login has ended: the page itself leads to a new one.
   if (event.detail?.status === 401) location.reload();
+  refused(event.target, event.detail?.status);
   connected(false);
 });
 document.addEventListener("htmx:sse:after:connection", (event) => {
