@@ -17,6 +17,7 @@ from scripts.demo.plan import ADMIN, ALICE, DEMO
 from scripts.demo.show import Show, say
 from scripts.local_system import LocalSystem
 from scripts.plan import Plan
+from scripts.processes import ProcessFailedError
 
 RPC_PORT, SESSION_PORT, WEB_PORT = 50051, 4242, 8080
 METRICS_PORT, WEB_METRICS_PORT = 9464, 9465
@@ -96,6 +97,7 @@ def _stay(installation: LocalSystem) -> None:
     say(
         f"\nThe installation stays up. In a browser, as alice with the password {ALICE.password}:\n"
         f"  {installation.origin}\n"
+        f"or as an administrator, {ADMIN.name} with the password {ADMIN.password}.\n"
         f"From another terminal:\n"
         f"  nc localhost {installation.session_port}\n"
         f"     USER alice / PASS {ALICE.password} / STAT / DROP 1 / QUIT\n"
@@ -135,6 +137,9 @@ def main() -> int:
             else:
                 installation.stop()
                 say("\n`make run` starts the same again, and says how to log in with drink.")
+    except ProcessFailedError as error:
+        say(f"\n{error}")
+        agree = False
     finally:
         if show and agree:
             shutil.rmtree(folder, ignore_errors=True)

@@ -125,7 +125,12 @@ def test_history_shows_drops_and_entries(alice: Drink) -> None:
 
     assert [row["state"] for row in drops] == ["DISPENSED"]
     assert [row["kind"] for row in entries] == ["paid", "held"]
+    assert [row["credits"] for row in entries] == [-50, -50]
     assert "dispensed" in alice("history").output
+    # For people only what is paid is a number without brackets.
+    paid, held = alice("history", "--entries", "-n", "2").output.splitlines()[1:3]
+    assert re.search(r" paid +-50 ", paid)
+    assert re.search(r" held +\(-50\) ", held)
 
 
 def test_a_buyer_is_refused_a_refund_where_the_house_allows_none(alice: Drink) -> None:

@@ -406,7 +406,10 @@ def history(
     *,
     count: Annotated[int, typer.Option("--count", "-n", min=1, help="So many of the newest.")] = 20,
     entries: Annotated[
-        bool, typer.Option("--entries", help="Every movement of credits instead of drops.")
+        bool,
+        typer.Option(
+            "--entries", help="Every movement of credits; held or freed ones in brackets."
+        ),
     ] = False,
     at: At = None,
     item: Item = None,
@@ -432,11 +435,13 @@ def history(
 
 def entry_row(entry: accounts.Entry, *, is_json: bool) -> dict[str, Any]:
     """An entry of the ledger as a row, or as JSON values."""
-    stamp = entry.create_time
+    stamp, change = entry.create_time, _entry_credits(entry)
+    # In brackets for people, as on the page: what is paid or moved adds up to what is owned.
+    is_held = entry.kind in (accounts.Entry.KIND_HOLD, accounts.Entry.KIND_VOID)
     return {
         "time": iso_time(stamp) if is_json else local_time(stamp),
         "kind": _entry_kind(entry),
-        "credits": _entry_credits(entry),
+        "credits": f"({change})" if is_held and not is_json else change,
         "counterpart": short(entry.counterpart),
         "drop": short(entry.drop) if entry.drop else None,
         "item": entry.item or None,
