@@ -58,6 +58,7 @@ async def idle(folder: Path, sizes: Sizes) -> list[Row]:
             goal=Goal.AT_MOST,
             limit=0.1,
             note=f"{heartbeats_s:.0f} heartbeats a second; bare relay {bare['cores']:.3f}",
+            limited_by="gRPC's own cost of a message and of its answer, as the bare relay's",
         ),
     ]
 
@@ -96,6 +97,8 @@ async def _messages_row(control: Control, target: Target, motor_s: float, second
         limit=3 if motor_s else 2.5,
         note=f"{counts.to_agents / drops:.2f} to the agent,"
         f" {counts.from_agents / drops:.2f} from it",
+        limited_by="a command and a result are two; acknowledgements and a journal's progress"
+        " that nothing takes along within their waits are the rest",
     )
 
 

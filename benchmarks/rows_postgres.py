@@ -1,5 +1,6 @@
 """Rows about frontends on PostgreSQL: what a turn of writing costs where the server is far away."""
 
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
@@ -117,6 +118,7 @@ def _turn_rows(measured: Numbers) -> Iterator[Row]:
             limit=5,
             note=f"of 19 turns in 20; at most {numbers['most_round_trips']:.0f};"
             f" {numbers['round_trips_of_drop']:.3g} a drop in {numbers['turns']:.2g} turns",
+            limited_by="rows that no unit of work has named, each loaded when it is asked for",
         )
     near = measured[f"{DELAYS_MS[0]} ms"]
     yield Row(
@@ -129,6 +131,10 @@ def _turn_rows(measured: Numbers) -> Iterator[Row]:
             f"{measured[f'{each} ms']['held_us']:,.0f} µs at {each} ms a round trip"
             for each in DELAYS_MS[1:]
         ),
+        aim=200,
+        limited_by=f"of it {near['turn_cpu_us']:,.0f} µs are CPU of the writer's thread, which"
+        " event loop, agents, buyers and the server keep waiting for the same"
+        f" {len(os.sched_getaffinity(0))} cores and for the interpreter",
     )
     yield Row(
         f"CPU of a drop inside the turn on PostgreSQL, {AT_ONCE} at a time",
@@ -138,6 +144,8 @@ def _turn_rows(measured: Numbers) -> Iterator[Row]:
         "its whole CPU at the frontend",
         Goal.AT_MOST,
         0.3,
+        limited_by="statements, rows made into values and back, and what use cases decide, all of"
+        " which happens in the turn",
     )
 
 
@@ -155,6 +163,8 @@ def _delay_rows(measured: Numbers) -> Iterator[Row]:
             Goal.AT_LEAST,
             limit,
             f"p50 {numbers['p50']:,.0f} ms against {reference['p50']:,.0f}",
+            limited_by=f"{numbers['turns']:.2g} turns a drop of three round trips and more, which"
+            f" {AT_ONCE} drops share: no more are under way",
         )
 
 

@@ -153,4 +153,5 @@ def _rows(count: int, measured: Mapping[str, Mapping[str, float]]) -> Iterator[R
             Goal.AT_LEAST,
             0.4,
             note,
+            limited_by="the CPU of the one core that a server has, in the note",
         )

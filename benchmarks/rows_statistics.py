@@ -57,6 +57,7 @@ async def questions(folder: Path, sizes: Sizes) -> list[Row]:
                     "ms",
                     goal=Goal.AT_MOST,
                     limit=AT_MOST_MS,
+                    limited_by="the rows of sums that it adds up or sorts, one by one",
                     note=f"{found:,} {'row' if found == 1 else 'rows'}",
                 )
             )

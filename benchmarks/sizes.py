@@ -48,7 +48,7 @@ class Sizes:
 
 
 FULL = Sizes(
-    rounds=7,
+    rounds=5,
     drops_s=5,
     commands_s=3,
     many_sessions=5_000,
@@ -61,7 +61,7 @@ FULL = Sizes(
     starts=5,
     frontends=(1, 2),
     motors_s=(0, 3.5),
-    postgres_rounds=5,
+    postgres_rounds=3,
     statistics_years=10,
     statistics_buyers=1_000,
     browsers=1_000,

@@ -33,6 +33,8 @@ class Row:
         goal: Which side of the limit is good.
         limit: For the ratio to the reference, or for the number itself where there is none.
         note: How it differs from a full run, and what else was seen.
+        aim: What the goal's limit may become; None where it is meant to stay.
+        limited_by: What keeps the number from being better, shown if the goal is missed.
     """
 
     what: str
@@ -43,6 +45,8 @@ class Row:
     goal: Goal = Goal.NONE
     limit: float = 0
     note: str = ""
+    aim: float | None = None
+    limited_by: str = ""
 
     @property
     def ratio(self) -> float | None:
@@ -76,13 +80,14 @@ def as_json(
 
 
 def as_markdown(rows: Sequence[Row]) -> str:
-    """The table, for people."""
+    """The table, for people; and what limits each row that misses its goal."""
     lines = [
         "| what | ours | against | its number | ratio | to reach | |",
         "| --- | ---: | --- | ---: | ---: | --- | --- |",
     ]
     for row in rows:
         goal = f"{row.goal} {_goal_number(row)}" if row.goal else ""
+        goal += "" if row.aim is None else f", aim {row.aim:g}"
         mark = {True: "reached", False: "**missed**", None: ""}[row.reached]
         reference = "" if row.reference is None else f"{_number(row.reference)} {row.unit}"
         ratio = "" if row.ratio is None else f"{row.ratio:.2f}"
@@ -91,6 +96,10 @@ def as_markdown(rows: Sequence[Row]) -> str:
         lines.append(
             f"| {what} | {ours} | {row.against} | {reference} | {ratio} | {goal} | {mark} |"
         )
+    missed = [row for row in rows if row.reached is False]
+    if missed:
+        lines += ["", "| what falls short | what limits it |", "| --- | --- |"]
+        lines += [f"| {row.what} | {row.limited_by or 'not examined'} |" for row in missed]
     return "\n".join(lines) + "\n"
 
 

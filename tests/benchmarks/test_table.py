@@ -32,14 +32,21 @@ def test_a_row_knows_its_ratio_and_whether_its_goal_is_reached(
 def test_the_table_for_people() -> None:
     rows = [
         replace(ROW, ours=1_234.5, note="a note"),
-        Row("start", 2.5, "s", goal=Goal.AT_MOST, limit=2),
+        Row("start", 2.5, "s", goal=Goal.AT_MOST, limit=2, aim=1, limited_by="imports"),
+        Row("stop", 2.5, "s", goal=Goal.AT_MOST, limit=2),
     ]
-    _, _, first, second = as_markdown(rows).splitlines()
+    _, _, first, second, _, blank, _, _, *limits = as_markdown(rows).splitlines()
     assert first == (
         "| drops per second; a note | 1,234 /s | durable relay | 1,500 /s | 0.82"
         " | at least 0.6 | reached |"
     )
-    assert second == "| start | 2.5 s |  |  |  | at most 2 s | **missed** |"
+    assert second == "| start | 2.5 s |  |  |  | at most 2 s, aim 1 | **missed** |"
+    assert not blank
+    assert limits == ["| start | imports |", "| stop | not examined |"]
+
+
+def test_a_table_without_a_miss_says_nothing_of_limits() -> None:
+    assert len(as_markdown([ROW, replace(ROW, goal=Goal.NONE)]).splitlines()) == 4
 
 
 def test_the_table_for_programs() -> None:
