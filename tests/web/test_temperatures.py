@@ -2,7 +2,8 @@ import asyncio
 import time
 from pathlib import Path
 
-from drink_frontend.domain.temperatures import HOUR_MS, STEP_MS, Temperature
+from drink_frontend.domain.durations import HOUR_MS
+from drink_frontend.domain.temperatures import STEP_MS, Temperature
 from drink_frontend.storage.transaction import Transaction
 from drink_web.temperatures import SPANS, draw
 from tests.web.visitor import LIMIT_S, House, running_house

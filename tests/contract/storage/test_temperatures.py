@@ -6,7 +6,8 @@ from dataclasses import replace
 import psycopg
 import pytest
 
-from drink_frontend.domain.temperatures import HOUR_MS, STEP_MS, Temperature
+from drink_frontend.domain.durations import HOUR_MS
+from drink_frontend.domain.temperatures import STEP_MS, Temperature
 from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 

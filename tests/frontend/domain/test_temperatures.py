@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from drink_frontend.domain.durations import HOUR_MS
 from drink_frontend.domain.temperatures import (
-    HOUR_MS,
     STEP_MS,
     Measured,
     Recorder,

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
+from drink_frontend.domain.durations import HOUR_MS
 from drink_frontend.domain.errors import (
     FieldInvalidError,
     MachineNotFoundError,
     OutcomeUnknownError,
     StorageUnavailableError,
 )
-from drink_frontend.domain.temperatures import HOUR_MS, STEP_MS, Temperature
+from drink_frontend.domain.temperatures import STEP_MS, Temperature
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases import temperatures as module
 from drink_frontend.usecases.settings import TemperatureSettings

@@ -38,6 +38,7 @@ from drink_frontend.system.randomness import SystemRandomness
 from drink_frontend.system.sockets import AcceptedConnections
 from drink_frontend.usecases.accounts import Accounts
 from drink_frontend.usecases.agents import Agents
+from drink_frontend.usecases.alarm_watch import AlarmWatch
 from drink_frontend.usecases.alarms import AlarmReview
 from drink_frontend.usecases.audit import Alarms, Notes
 from drink_frontend.usecases.counting import Counting
@@ -51,7 +52,6 @@ from drink_frontend.usecases.journals import Journals
 from drink_frontend.usecases.leavers import Leavers
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
-from drink_frontend.usecases.monitoring import Monitor
 from drink_frontend.usecases.notifications import Notifications
 from drink_frontend.usecases.permits import Permits
 from drink_frontend.usecases.presence import Presence
@@ -352,10 +352,10 @@ class Frontend:
 
 def _monitor(
     settings: Settings, storage: Database, clock: Clock, me: FrontendInstance, links: Links
-) -> Monitor:
+) -> AlarmWatch:
     served = [settings.rpc.tls_certificate]
     served += [listener.tls_certificate for listener in settings.sessions.listeners]
-    return Monitor(
+    return AlarmWatch(
         storage,
         clock,
         settings.monitor,

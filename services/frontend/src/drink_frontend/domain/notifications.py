@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from drink_frontend.domain.alarms import Alarm
+from drink_frontend.domain.durations import DAY_MS
 
 CHANNELS_MAX = 20
 """Most channels. Beyond it the one that has not asked for the longest time is forgotten."""
@@ -11,7 +12,7 @@ CHANNELS_MAX = 20
 NOTIFICATIONS_MAX = 10_000
 """Most notifications that are kept; beyond it the oldest are removed, told or not."""
 
-KEPT_MS = 7 * 86_400_000
+KEPT_MS = 7 * DAY_MS
 """Time after which a notification is removed that no channel waits for."""
 
 FAILURES_ALARM = 3

@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-STEP_MS = 300_000
-"""Milliseconds of the finest rows."""
+from drink_frontend.domain.durations import HOUR_MS
 
-HOUR_MS = 3_600_000
-"""Milliseconds of the rows that older ones become."""
+STEP_MS = 300_000
+"""Milliseconds of the finest rows; older ones become rows of an hour."""
 
 LOWEST_C, HIGHEST_C = -55.0, 125.0
 """Degrees Celsius that the boards' thermometers (DS1820 and its kin) can report. What is beyond is

@@ -3,17 +3,16 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from drink_frontend.domain.durations import DAY_MS
 from drink_frontend.domain.entities import Account
 
 TOKEN_ID_DIGITS = 16
 """Hexadecimal digits of the id of a bearer token: 64 bits, which no two tokens share by chance."""
 
-_DAY_MS = 86_400_000
-
 
 def day_of(ms: int) -> int:
     """The beginning of a time's day, UTC."""
-    return ms - ms % _DAY_MS
+    return ms - ms % DAY_MS
 
 
 class Scope(StrEnum):

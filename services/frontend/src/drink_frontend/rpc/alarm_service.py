@@ -5,6 +5,7 @@ from typing import Literal
 
 from drink.v1 import alarm_service_pb2 as pb
 from drink.v1 import alarm_service_pb2_grpc
+from drink_frontend.domain.durations import HOUR_MS
 from drink_frontend.domain.errors import FieldInvalidError
 from drink_frontend.domain.limits import check_text
 from drink_frontend.rpc.alarm_conversion import (
@@ -30,7 +31,7 @@ LEASED, LEASED_MAX = 100, 1_000
 LEASE_MS, LEASE_MS_MIN, LEASE_MS_MAX = 60_000, 1_000, 600_000
 """Milliseconds of a lease: unless the request says how long, and its limits."""
 
-AGE_MS_MAX = 3_600_000
+AGE_MS_MAX = HOUR_MS
 """Most milliseconds that a request lets notifications become old."""
 
 OPEN_ALARMS_MAX = 200

@@ -13,6 +13,7 @@ from drink.v1 import drop_service_pb2, machine_link_service_pb2
 from drink_frontend.domain.agents import MOTOR_TIMES_S, AgentStats
 from drink_frontend.domain.cards import CARD_NUMBER_MAX
 from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.durations import DAY_MS
 from drink_frontend.domain.entities import Result, Timings
 from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
 from drink_frontend.domain.limits import SLOT_MAX
@@ -37,7 +38,7 @@ VERSION_MAX = 64
 TRACEPARENT_MAX = 64
 """Characters kept of the `traceparent` that an agent sends back; it has 55."""
 
-TIMING_MS_MAX = 7 * 86_400_000
+TIMING_MS_MAX = 7 * DAY_MS
 """Longest time that is believed of an agent: a result may wait for days for a link."""
 
 _Wire = machine_link_service_pb2

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import BigInteger, bindparam, delete, func, select, union_all, update
 
-from drink_frontend.domain.temperatures import HOUR_MS, STEP_MS, Temperature
+from drink_frontend.domain.durations import HOUR_MS
+from drink_frontend.domain.temperatures import STEP_MS, Temperature
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import NOTHING, Executor, Statement, constant
 from drink_frontend.storage.tables import machines

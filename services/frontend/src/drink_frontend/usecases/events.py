@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import structlog
 
+from drink_frontend.domain.durations import HOUR_MS
 from drink_frontend.domain.entities import Account
 from drink_frontend.domain.errors import (
     AccountNotFoundError,
@@ -137,7 +138,7 @@ class Events:
     def __init__(self, storage: Database, clock: Clock, settings: EventSettings) -> None:
         self._storage = storage
         self._clock = clock
-        self._keep_ms = settings.keep_hours * 3_600_000
+        self._keep_ms = settings.keep_hours * HOUR_MS
         self._feed = EventFeed(storage, settings.memory_bytes)
 
     async def watch(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from drink_frontend.domain.durations import DAY_MS, HOUR_MS
 from drink_frontend.domain.entities import MS_MAX
 from drink_frontend.domain.errors import (
     FieldInvalidError,
@@ -19,7 +20,6 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.ports import Clock
 from drink_frontend.domain.temperatures import (
-    HOUR_MS,
     STEP_MS,
     Measured,
     Recorder,
@@ -48,8 +48,6 @@ WAITING_MS = HOUR_MS
 TIDIED_AT_ONCE = 2
 """Hours of a machine that are made coarser, and hours that are deleted, in each hour. So a clock
 that is years ahead does that to two hours in each hour until it is right again, and to no more."""
-
-DAY_MS = 86_400_000
 
 SPAN_DEFAULT_MS = DAY_MS
 """Time that is listed without a begin."""

@@ -31,6 +31,7 @@ from drink_frontend.domain.conditions import (
     beyond,
     of_machine,
 )
+from drink_frontend.domain.durations import DAY_MS, HOUR_MS
 from drink_frontend.domain.entities import Machine
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.frontends import FrontendInstance
@@ -67,9 +68,6 @@ PROBLEMS_SHOWN = 10
 RETRY_S = 60.0
 """Seconds until the next look after an error that nobody expects."""
 
-_HOUR_MS = 3_600_000
-_DAY_MS = 24 * _HOUR_MS
-
 CheckBooks = Callable[[], Awaitable[Sequence[str]]]
 """Finds the problems of the books, or raises CheckFailedError."""
 
@@ -91,7 +89,7 @@ class View:
     done: Mapping[Task, Done]
 
 
-class Monitor:
+class AlarmWatch:
     """Looks at all that has an alarm of its own, and raises and closes these alarms.
 
     Args:
@@ -208,7 +206,7 @@ class Monitor:
             yield Condition(AlarmKind.CERTIFICATE_EXPIRES, self._subject, holds)
             return
         end_ms, path = min(known)
-        left_days = (end_ms - self._clock.now_ms()) / _DAY_MS
+        left_days = (end_ms - self._clock.now_ms()) / DAY_MS
         yield Condition(
             AlarmKind.CERTIFICATE_EXPIRES,
             self._subject,
@@ -239,7 +237,7 @@ class Monitor:
             # Without any backup the time runs from the start of this frontend.
             since_ms = self._me.started_ms if backup is None else backup.done_ms
             age_ms = self._clock.now_ms() - since_ms
-            holds = age_ms > self._settings.backup_hours * _HOUR_MS
+            holds = age_ms > self._settings.backup_hours * HOUR_MS
             last = None if backup is None else backup.done_ms
             yield Condition(AlarmKind.BACKUP_OLD, HOUSE, holds, facts={"last_ms": last})
 
@@ -300,7 +298,7 @@ CONDITION_KINDS = (
     AlarmKind.BOOKS_UNSOUND,
     AlarmKind.BACKUP_OLD,
 )
-"""The kinds that a monitor raises and closes."""
+"""The kinds that are raised and closed here."""
 
 _OWN_KINDS = frozenset({AlarmKind.CERTIFICATE_EXPIRES, AlarmKind.AGENT_DISK})
 """Those that each frontend raises and closes about itself and the agents linked to it."""

@@ -15,7 +15,7 @@ from drink_frontend.domain.stock import Sensor
 from drink_frontend.domain.upkeep import Task
 from drink_frontend.storage.verify_process import CheckFailedError
 from drink_frontend.system.authority import Authority
-from drink_frontend.usecases.monitoring import CONDITION_KINDS, PROBLEMS_SHOWN, Monitor
+from drink_frontend.usecases.alarm_watch import CONDITION_KINDS, PROBLEMS_SHOWN, AlarmWatch
 from drink_frontend.usecases.settings import MonitorSettings
 from drink_frontend.usecases.upkeep import Upkeep
 from tests.support.bench import FRONTEND, Bench
@@ -26,7 +26,7 @@ HOUR_S = 3_600
 
 
 class House:
-    """A monitor on the bench, with books that are as a test says."""
+    """A watch on the bench, with books that are as a test says."""
 
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
@@ -36,11 +36,11 @@ class House:
 
     def start(
         self, peer: FrontendInstance, certificates: Sequence[Path] = (), **changes: object
-    ) -> Monitor:
+    ) -> AlarmWatch:
         settings = MonitorSettings.model_validate(
             {"low_stock_mark": 0, "backup_hours": 24} | changes
         )
-        return Monitor(
+        return AlarmWatch(
             self.bench.storage,
             self.bench.clock,
             settings,
@@ -61,11 +61,11 @@ class House:
         for peer in peers:
             await self.bench.storage.write(lambda tx, peer=peer: tx.frontends.beat(peer))  # type: ignore[misc]
 
-    async def looks(self, seconds: float, *monitors: Monitor, step_s: float = 10) -> None:
+    async def looks(self, seconds: float, *watches: AlarmWatch, step_s: float = 10) -> None:
         """Lets time pass, with looks at intervals."""
         for _ in range(round(seconds / step_s) + 1):
-            for monitor in monitors or (self.me,):
-                await monitor.look()
+            for watch in watches or (self.me,):
+                await watch.look()
             self.bench.clock.pass_s(step_s)
 
     async def raised(self, *states: AlarmState) -> list[Alarm]:
@@ -200,14 +200,14 @@ async def test_two_that_both_look_raise_and_close_once(house: House) -> None:
 async def test_a_clock_that_jumps_and_is_set_right_raises_and_closes_nothing(
     house: House, jump_s: float, tmp_path: Path
 ) -> None:
-    monitor = house.start(ME, [certificate(house, tmp_path, 60)])
+    watch = house.start(ME, [certificate(house, tmp_path, 60)])
     await house.bench.reach(Reach.OFFLINE)
-    await house.looks(200, monitor)
+    await house.looks(200, watch)
     before = await house.kinds()
     house.bench.clock.jump_s(jump_s)
-    await house.looks(100, monitor)
+    await house.looks(100, watch)
     house.bench.clock.jump_s(-jump_s)
-    await house.looks(100, monitor)
+    await house.looks(100, watch)
     assert await house.kinds() == before == [("MACHINE_OFFLINE", "machines/d")]
 
 
@@ -321,11 +321,11 @@ async def test_another_frontend_or_no_hour_checks_no_books(house: House) -> None
 
 
 async def test_a_database_that_does_not_answer_is_asked_again(house: House) -> None:
-    monitor = house.start(ME, interval_s=0.01, offline_raise_s=0)
+    watch = house.start(ME, interval_s=0.01, offline_raise_s=0)
     await house.bench.reach(Reach.OFFLINE)
     house.bench.storage.error = StorageUnavailableError("the database does not answer")
     house.bench.storage.reads = 0
-    running = asyncio.create_task(monitor.run())
+    running = asyncio.create_task(watch.run())
     try:
         with house.bench.storage.changes.events() as commits:
             # The first look fails before it waits for anything.
