@@ -6,6 +6,7 @@ Usage: python -m scripts.metrics_page > docs/metrics.md
 import sys
 
 from drink_frontend.metrics.reference import reference
+from drink_web.metrics.reference import notify_reference
 from drink_web.metrics.reference import reference as web_reference
 
 HEAD = """\
@@ -23,7 +24,8 @@ a drop. No label is an account, a drop or free text. Machines above `metrics.mac
 series of their own; in counters they are `other`.
 
 The page serves its own at `127.0.0.1:9465/metrics` (`metrics.listen` of
-[its configuration](web-configuration.md)), with the same limits.
+[its configuration](web-configuration.md)), with the same limits. `drink-web notify` serves those
+of its channels at `127.0.0.1:9466/metrics` (`notify.metrics_listen`).
 
 Beside these there are the usual ones of a Python process: `process_*` and `python_*`.
 
@@ -34,7 +36,9 @@ Beside these there are the usual ones of a Python process: `process_*` and `pyth
 
 def page() -> str:
     """The whole page."""
-    return f"{HEAD}{reference()}\n## Page\n\n{web_reference()}".rstrip("\n") + "\n"
+    web, notify = web_reference(), notify_reference()
+    text = f"{HEAD}{reference()}\n## Page\n\n{web}\n## Notifier\n\n{notify}"
+    return text.rstrip("\n") + "\n"
 
 
 if __name__ == "__main__":

@@ -4,22 +4,18 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 
 from drink.v1 import machine_link_service_pb2 as pb
-from drink.v1 import machine_link_service_pb2_grpc
-from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_service_pb2 import Slot
 from scripts.processes import wait_until
-from tests.integration.audited_system import COUPLE, DATABASE, AuditedSystem, outcome, reason
+from tests.integration.audited_system import COUPLE, DATABASE, AuditedSystem, outcome
+from tests.integration.stolen_token import Message, link, result
 
 PLAN = COUPLE
 
 MESSAGES = 20_000
 """Many times what a machine may send at once."""
-
-LIMIT_S = 60
 
 LOG_MAX = 200_000
 """Bytes that the whole attack may log: a thousand lines would be more."""
@@ -28,31 +24,6 @@ DATABASE_MAX = 10_000_000
 """Bytes by which it may let the database grow: 200 records of each kind with their indexes and
 events (2 MB), and the write-ahead log, which is 4 MB before it is used again, or a little more
 while somebody reads. Without limits it would be 800 MB."""
-
-Message = pb.ConnectRequest
-EVIDENCE = pb.Evidence(
-    lines=[pb.Evidence.Line(text="\x00" * 200) for _ in range(32)], contradiction="\x00" * 200
-)
-
-
-def hello() -> Message:
-    return Message(
-        hello=pb.Hello(
-            machine="machines/ld", protocol_version=1, boot_id="thief", journal_id="thief"
-        )
-    )
-
-
-def result(drop: str, revision: int) -> Message:
-    return Message(
-        result=pb.Result(
-            drop=f"drops/{drop}",
-            revision=revision,
-            outcome=Drop.STATE_NOT_DISPENSED,
-            cause=Drop.CAUSE_BOARD_REFUSED,
-            evidence=EVIDENCE,
-        )
-    )
 
 
 def orphans(_: str) -> Iterator[Message]:
@@ -86,24 +57,6 @@ def statuses(_: str) -> Iterator[Message]:
         )
 
 
-def link(system: AuditedSystem, messages: Iterator[Message]) -> str:
-    """Runs one link of the thief to its end; returns why it ended."""
-    token = (system.folder / "ld.token").read_text().strip()
-    with grpc.insecure_channel(system.address) as channel:
-        stub = machine_link_service_pb2_grpc.MachineLinkServiceStub(channel)
-        call = stub.Connect(
-            itertools.chain([hello()], messages),
-            metadata=(("authorization", f"Bearer {token}"),),
-            timeout=LIMIT_S,
-        )
-        try:
-            for _ in call:
-                pass
-        except grpc.RpcError as error:
-            return reason(error)
-    return ""
-
-
 @pytest.mark.parametrize("flood", [orphans, contradictions, empty, heartbeats, statuses])
 def test_fault_68_a_machine_token_that_floods_is_ended_and_costs_the_others_nothing(
     system: AuditedSystem, flood: Callable[[str], Iterator[Message]]
@@ -131,7 +84,7 @@ def test_fault_68_a_machine_token_that_connects_in_a_loop_is_refused(system: Aud
     log = system.frontend.log
     before = log.stat().st_size
     try:
-        ends = [link(system, iter(())) for _ in range(200)]
+        ends = [link(system, ()) for _ in range(200)]
         assert ends.count("RATE_LIMITED") >= 50
         assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
         assert log.stat().st_size - before < LOG_MAX

@@ -3,6 +3,7 @@
 `make test` has one machine and one channel that fail, `make test-slow` all.
 """
 
+import re
 import socket
 import sqlite3
 import time
@@ -11,20 +12,32 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import grpc
 import pytest
 
-from drink.v1 import account_service_pb2 as accounts
-from drink.v1 import account_service_pb2_grpc
-from scripts.client import open_channel
+from drink.v1 import drop_service_pb2 as drops
+from drink.v1 import kiosk_service_pb2 as kiosks
+from drink_frontend.domain.alarms import AlarmKind
+from drink_web.texts import TEXTS
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from scripts.processes import Process
 from tests.fakes.receivers import MailServer, Received, WebHook
+from tests.integration.audited_system import reason
+from tests.integration.notifier import Notifier
+from tests.integration.stolen_token import link, result
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 LIMIT_S = 60
+ELSEWHERE = dict.fromkeys(
+    ("DIRECTORY_AWAY", "DIRECTORY_SHRUNK"), "tests/frontend/usecases/test_leavers.py"
+)
+"""Kinds that take hours to be raised, and where that is tested without waiting."""
+
+TITLES = {kind: TEXTS["en"](f"alarm_{kind}") for kind in AlarmKind}
 HOUR_END_S = 20
 """Seconds before the end of an hour in which a check of the books may be too late for it."""
 ROOT = UserPlan("root", "secret-of-root", 0, admin=True)
+ALICE = UserPlan("alice", "secret-of-alice", 500)
 SLOTS = (SlotPlan(1, "Coke", 50, 5), SlotPlan(2, "Dew", 50, 5))
 QUICK = "\n".join(
     f"{name} = 0.3"
@@ -36,8 +49,13 @@ QUICK = "\n".join(
 )
 PLAN = Plan(
     machines=(MachinePlan("d", "Big Drink", SLOTS), MachinePlan("ld", "Little Drink", SLOTS)),
-    users=(ROOT,),
-    frontend={"monitor": f"{QUICK}\nbooks_hour = -1", "links": "stats_interval_s = 1"},
+    users=(ROOT, ALICE),
+    response_limit_s=0.5,
+    frontend={
+        "monitor": f"{QUICK}\nbooks_hour = -1",
+        "links": "stats_interval_s = 1",
+        "alarms": "keep_s = 0.2",
+    },
     agent={"board": "probe_interval_s = 0.5"},
 )
 
@@ -49,52 +67,25 @@ class House:
         self.system = system
         self.receivers: tuple[Received, ...] = (mail, hook)
         self.hook = hook
-        self.notifier = Process(
-            "notify", ["drink-web", "--config=notify.toml", "notify"], system.folder
-        )
-        for name, receiver in (("mail", mail), ("hook", hook)):
-            (system.folder / f"{name}.url").write_text(f"{receiver.url}\n")
+        self.notifier = Notifier(system, ROOT, {"mail": mail, "hook": hook})
 
-    def start_notifier(self) -> None:
-        """Logs it in, with a token for nothing else, and starts it."""
-        folder = self.system.folder.absolute()
-        request = accounts.LoginRequest(scope=accounts.TOKEN_SCOPE_NOTIFY)
-        request.password.account, request.password.password = "accounts/root", ROOT.password
-        with open_channel(self.system.address) as channel:
-            stub = account_service_pb2_grpc.AccountServiceStub(channel)
-            token = stub.Login(request, timeout=LIMIT_S).token
-        (folder / "notify.token").write_text(token)
-        (folder / "notify.toml").write_text(f"""
-[frontend]
-address = "{self.system.address}"
-[notify]
-token_file = "{folder}/notify.token"
-look_s = 0.2
-group_s = 0.2
-pause_s = 0.2
-lease_s = 120
-send_limit_s = 60
-retry_first_s = 0.3
-retry_limit_s = 0.5
-[[notify.channels]]
-name = "mail"
-url_file = "{folder}/mail.url"
-[[notify.channels]]
-name = "hook"
-url_file = "{folder}/hook.url"
-[log]
-format = "json"
-""")
-        self.notifier.start()
-        self.notifier.wait_for("notifying")
-
-    def told(self, title: str, about: str) -> None:
+    def told(self, kind: AlarmKind, about: str) -> None:
         """Waits until both have been told that it began."""
         for receiver in self.receivers:
-            receiver.wait_for(f"] {title}: {about}, since", LIMIT_S)
+            receiver.wait_for(f"] {TITLES[kind]}: {about}, since", LIMIT_S)
 
-    def over(self, title: str, about: str) -> None:
+    def close(self, kind: AlarmKind, about: str) -> None:
+        """Closes it as an operator, and waits as `over` does."""
+        about_row = f"  {kind}  {{}}/{about.replace('/', '/slots/')}  "
+        subjects = [about_row.format(each) for each in ("drops", "machines", "kiosks")]
+        rows = self.system.admin("alarms").splitlines()
+        (number,) = [row.split()[0] for row in rows if any(each in row for each in subjects)]
+        self.system.admin("alarm", "close", number, "--why=seen")
+        self.over(kind, about)
+
+    def over(self, kind: AlarmKind, about: str) -> None:
         """Waits until both have been told that it is over, and checks that each was told once."""
+        title = TITLES[kind]
         for receiver in self.receivers:
             receiver.wait_for(f"Over: {title}: {about}, from", LIMIT_S)
             lines = receiver.lines(f"{title}: {about},")
@@ -139,38 +130,52 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with MailServer() as mail, WebHook() as hook, LocalSystem(folder, PLAN) as system:
         system.set_up()
         made = House(system, mail, hook)
-        made.start_notifier()
-        try:
+        with made.notifier as notifier:
+            notifier.start()
             yield made
-        finally:
-            made.notifier.kill()
 
 
 def test_a_machine_whose_agent_is_killed(house: House) -> None:
     agent = house.system.agents["ld"]
     agent.kill()
-    house.told("A machine is offline", "ld")
+    house.told(AlarmKind.MACHINE_OFFLINE, "ld")
     agent.start()
-    house.over("A machine is offline", "ld")
+    house.over(AlarmKind.MACHINE_OFFLINE, "ld")
+
+
+def test_a_drop_that_is_unknown_and_one_that_is_contradicted(house: House) -> None:
+    board, alice = house.system.boards["d"], house.system.client(ALICE)
+    board.fault("silent", slot=1)
+    drop = alice.drop("d/1")
+    assert drop.state == drops.Drop.STATE_UNKNOWN
+    about = drop.name.removeprefix("drops/")
+    house.told(AlarmKind.DROP_UNKNOWN, about)
+    house.system.admin("drops", "resolve", about, "--not-dispensed", "--why=seen")
+    house.over(AlarmKind.DROP_UNKNOWN, about)
+    # The board's answer comes now, and says that the can fell.
+    board.ask(do="say", text="4\n")
+    house.told(AlarmKind.DROP_CONTRADICTED, about)
+    house.close(AlarmKind.DROP_CONTRADICTED, about)
+    alice.close()
 
 
 @pytest.mark.slow
 def test_a_board_that_does_not_answer(house: House) -> None:
     board = house.system.boards["ld"]
     board.process.kill()
-    house.told("A machine's electronics do not answer", "ld")
+    house.told(AlarmKind.BOARD_DOWN, "ld")
     board.start()
-    house.over("A machine's electronics do not answer", "ld")
+    house.over(AlarmKind.BOARD_DOWN, "ld")
 
 
 @pytest.mark.slow
 def test_a_machine_that_is_too_warm_and_one_that_is_too_cold(house: House) -> None:
     board = house.system.boards["d"]
-    for fahrenheit, title in ((80, "A machine is too warm"), (5, "A machine is too cold")):
+    for fahrenheit, kind in ((80, AlarmKind.TOO_WARM), (5, AlarmKind.TOO_COLD)):
         board.ask(do="temperature", fahrenheit=fahrenheit)
-        house.told(title, "d")
+        house.told(kind, "d")
         board.ask(do="temperature", fahrenheit=40)
-        house.over(title, "d")
+        house.over(kind, "d")
 
 
 @pytest.mark.slow
@@ -178,29 +183,28 @@ def test_a_slot_that_is_low_then_empty_then_full(house: House) -> None:
     count = ("slot", "count", "ld", "1")
     house.system.admin("slot", "change", "ld", "1", "--low-stock", "2")
     house.system.admin(*count, "1")
-    house.told("A slot is nearly empty", "ld/1")
+    house.told(AlarmKind.SLOT_LOW, "ld/1")
     house.system.admin(*count, "0")
-    house.told("A slot is empty", "ld/1")
+    house.told(AlarmKind.SLOT_EMPTY, "ld/1")
     house.system.admin(*count, "5")
-    house.over("A slot is nearly empty", "ld/1")
-    house.over("A slot is empty", "ld/1")
+    house.over(AlarmKind.SLOT_LOW, "ld/1")
+    house.over(AlarmKind.SLOT_EMPTY, "ld/1")
 
 
 @pytest.mark.slow
 def test_a_slot_that_its_sensor_disables(house: House) -> None:
-    board, title = (
-        house.system.boards["d"],
-        "A slot has items, and its sensor says that it is empty",
-    )
+    board, kind = house.system.boards["d"], AlarmKind.SLOT_DISABLED
     board.ask(do="sensor", slot=2, stocked=False)
-    house.told(title, "d/2")
+    house.told(kind, "d/2")
+    house.told(AlarmKind.SENSOR_CONTRADICTED, "d/2")
     board.ask(do="sensor", slot=2, stocked=None)
-    house.over(title, "d/2")
+    house.over(kind, "d/2")
+    house.close(AlarmKind.SENSOR_CONTRADICTED, "d/2")
 
 
 def test_a_channel_that_fails_is_told_by_the_other(house: House) -> None:
     mail, hook = house.receivers
-    title = "Alarms do not get through on a channel"
+    title = TITLES[AlarmKind.CHANNEL_FAILED]
     house.hook.status = 500
     house.system.agents["ld"].kill()
     mail.wait_for(f"] {title}: hook, since", LIMIT_S)
@@ -226,18 +230,18 @@ def test_disk_certificate_books_and_backup(house: House) -> None:
     server = ("certs", "server", "localhost", "--folder", str(certs), "--force", "--days")
     system.admin(*server, "1")
     facts = (
-        ("The books disagree", "whole house"),
-        ("The disk of a machine's computer is nearly full", "d"),
-        ("The disk of a machine's computer is nearly full", "ld"),
-        ("The newest backup is too old", "whole house"),
-        ("A frontend's certificate ends soon", f"{socket.gethostname()}:{system.rpc_port}"),
+        (AlarmKind.BOOKS_UNSOUND, "whole house"),
+        (AlarmKind.AGENT_DISK, "d"),
+        (AlarmKind.AGENT_DISK, "ld"),
+        (AlarmKind.BACKUP_OLD, "whole house"),
+        (AlarmKind.CERTIFICATE_EXPIRES, f"{socket.gethostname()}:{system.rpc_port}"),
     )
     house.restart_frontend(
         f"books_hour = {present_hour()}\ndisk_free_percent = 100\nbackup_hours = 0.0001",
         "UPDATE accounts SET debits_posted = debits_posted + 7 WHERE kind = 'FUNDING'",
     )
-    for title, about in facts:
-        house.told(title, about)
+    for kind, about in facts:
+        house.told(kind, about)
     system.admin("backup", str(folder / "copy.db"))
     system.admin(*server, "365")
     house.restart_frontend(
@@ -245,12 +249,77 @@ def test_disk_certificate_books_and_backup(house: House) -> None:
         "UPDATE accounts SET debits_posted = debits_posted - 7 WHERE kind = 'FUNDING'",
         "UPDATE upkeep SET done_ms = 0 WHERE task = 'BOOKS'",
     )
-    for title, about in facts:
-        house.over(title, about)
+    for kind, about in facts:
+        house.over(kind, about)
+
+
+@pytest.mark.slow
+def test_a_slot_that_the_board_does_not_have(house: House) -> None:
+    slot, alice = ("d", "9"), house.system.client(ALICE)
+    house.system.admin("slot", "add", *slot, "--item=Ghost", "--price=5", "--available=3")
+    alice.drop("d/9")
+    house.told(AlarmKind.SLOT_UNLISTED, "d")
+    house.system.admin("slot", "change", *slot, "--available=0", "--disabled")
+    house.close(AlarmKind.SLOT_UNLISTED, "d")
+    alice.close()
+
+
+@pytest.mark.slow
+def test_what_another_agent_does_with_the_token_of_a_machine(house: House) -> None:
+    system = house.system
+    system.agents["ld"].stop()
+    for boot in ("one", "two", "one"):
+        link(system, [result(f"{0:026}", 1)], boot=boot)
+    # So many that they are no longer recorded but counted, and then more than one may send.
+    for _ in range(5):
+        flood = (result(f"{number:026}", 1) for number in range(5_000))
+        assert link(system, flood, boot="one") == "RATE_LIMITED"
+    assert "RATE_LIMITED" in [link(system, (), boot="one") for _ in range(100)]
+    kinds = (
+        AlarmKind.JOURNAL_REPLACED,
+        AlarmKind.TWO_AGENTS,
+        AlarmKind.ORPHAN_RESULT,
+        AlarmKind.RECORDS_COUNTED,
+        AlarmKind.LINK_FLOODED,
+        AlarmKind.LINK_REFUSED,
+    )
+    for kind in kinds:
+        house.told(kind, "ld")
+    for kind in kinds:
+        house.close(kind, "ld")
+
+
+@pytest.mark.slow
+def test_a_kiosk_at_which_cards_are_guessed(house: House) -> None:
+    root = house.system.client(ROOT)
+    made = root.call(root.kiosks.PairKiosk, kiosks.PairKioskRequest(machine="machines/d"))
+    redeem = kiosks.RedeemPairingCodeRequest(pairing_code=made.pairing_code)
+    token = root.kiosks.RedeemPairingCode(redeem, timeout=LIMIT_S).token
+    reasons = set()
+    for number in range(30):
+        request = kiosks.LogInCardRequest(number=f"{4_000_000 + number}")
+        with pytest.raises(grpc.RpcError) as refused:
+            root.kiosks.LogInCard(
+                request, metadata=(("authorization", f"Bearer {token}"),), timeout=LIMIT_S
+            )
+        reasons.add(reason(refused.value))
+    assert reasons == {"CREDENTIALS_INVALID", "RATE_LIMITED"}
+    about = made.kiosk.name.removeprefix("kiosks/")
+    house.told(AlarmKind.CARDS_GUESSED, about)
+    house.close(AlarmKind.CARDS_GUESSED, about)
+    root.close()
+
+
+def test_every_kind_is_raised_by_a_test() -> None:
+    here = Path(__file__).read_text("utf-8")
+    raised = set(re.findall(r"AlarmKind\.(\w+)", here))
+    assert {*AlarmKind} - raised == set(ELSEWHERE)
+    for kind, test in ELSEWHERE.items():
+        assert kind in (REPOSITORY / test).read_text("utf-8")
 
 
 def test_no_log_has_an_address_of_a_channel(house: House) -> None:
-    text = house.notifier.log.read_text()
+    text = house.notifier.process.log.read_text()
     assert "notified" in text
     for receiver in (house.system.folder / "mail.url", house.system.folder / "hook.url"):
         assert Path(receiver).read_text().strip() not in text

@@ -25,6 +25,8 @@ from drink.v1 import drop_service_pb2 as drops
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
 from scripts.processes import Process, wait_until
+from tests.fakes.receivers import WebHook
+from tests.integration.notifier import Notifier
 from tests.support.ports import free_port, with_own_ports
 
 pytestmark = pytest.mark.skipif(
@@ -56,12 +58,13 @@ DISK = 'mount -t tmpfs -o size=60m tmpfs "$0" && exec "$@"'
 """Runs a command that finds a small disk in a folder, which nobody else sees."""
 
 ALICE = UserPlan("alice", "alice-secret", 1_000)
+ADMIN = UserPlan("admin", "admin-secret", 0, admin=True)
 PLAN = Plan(
     machines=(
         MachinePlan("d", "Big Drink", (SlotPlan(1, "Coke", 5, 60), SlotPlan(2, "Tea", 5, 1))),
         MachinePlan("ld", "Little Drink", (SlotPlan(1, "Jolt", 5, 60),)),
     ),
-    users=(ALICE, UserPlan("admin", "admin-secret", 0, admin=True)),
+    users=(ALICE, ADMIN),
     web_port=0,
     response_limit_s=0.5,
     frontend={
@@ -156,11 +159,28 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
 
 
 @pytest.fixture(scope="module")
+def hook() -> Iterator[WebHook]:
+    with WebHook() as hook:
+        yield hook
+
+
+@pytest.fixture(scope="module")
+def notifier(house: LocalSystem, hook: WebHook) -> Iterator[Notifier]:
+    with Notifier(house, ADMIN, {"hook": hook}) as notifier:
+        notifier.start()
+        yield notifier
+
+
+@pytest.fixture(scope="module")
 def prometheus(
-    house: LocalSystem, tmp_path_factory: pytest.TempPathFactory
+    house: LocalSystem, notifier: Notifier, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Prometheus]:
     folder = tmp_path_factory.mktemp("prometheus") / "own"
-    targets = {"drink-frontend": house.metrics_port, "drink-web": house.web_metrics_port}
+    targets = {
+        "drink-frontend": house.metrics_port,
+        "drink-web": house.web_metrics_port,
+        "drink-notify": notifier.metrics_port,
+    }
     server = Prometheus(folder, targets)
     server.process.start()
     try:
@@ -233,6 +253,24 @@ def test_a_page_that_is_down_fires_until_it_is_back(
     alert("DrinkWebDown", fires=True, job="drink-web", severity="critical")
     house.start_web()
     alert("DrinkWebDown", fires=False)
+
+
+def test_a_notifier_that_is_down_or_tells_nothing_fires_until_it_does(
+    house: LocalSystem, notifier: Notifier, hook: WebHook, alert: Callable[..., None]
+) -> None:
+    hook.status = 500
+    house.boards["d"].fault("silent", slot=1)
+    alice = house.client(ALICE)
+    drop = alice.drop("d/1").name.removeprefix("drops/")
+    alert("DrinkAlarmsNotTold", fires=True, channel="hook", job="drink-notify")
+    hook.status = 200
+    alert("DrinkAlarmsNotTold", fires=False)
+    house.admin("drops", "resolve", drop, "--dispensed", "--why=seen")
+    alice.close()
+    notifier.process.stop()
+    alert("DrinkNotifyDown", fires=True, job="drink-notify")
+    notifier.start()
+    alert("DrinkNotifyDown", fires=False)
 
 
 def test_every_panel_of_every_dashboard_has_rows(

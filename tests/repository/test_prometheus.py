@@ -71,6 +71,8 @@ MACHINE = {"machine": "d"}
 PLACE = {"machine": "d", "slot": "1"}
 WEB = {"instance": "w:9465", "job": "drink-web"}
 AT_WEB = 'instance="w:9465",job="drink-web"'
+NOTIFY = {"instance": "n:9466", "job": "drink-notify"}
+AT_NOTIFY = 'instance="n:9466",job="drink-notify"'
 FRONTEND = {"instance": "f:9464", "job": "drink-frontend"}
 AT = 'instance="f:9464",job="drink-frontend"'
 
@@ -80,6 +82,17 @@ SCENARIOS = {
     "DrinkWebDown": Scenario({f"up{{{AT_WEB}}}": steady(0, 1), f"up{{{AT}}}": steady(1, 1)}, WEB),
     "DrinkWebWithoutFrontend": Scenario(
         {f"drink_web_frontend_reachable{{{AT_WEB}}}": steady(0, 1)}, WEB
+    ),
+    "DrinkNotifyDown": Scenario({f"up{{{AT_NOTIFY}}}": steady(0, 1)}, NOTIFY),
+    "DrinkAlarmsNotTold": Scenario(
+        {
+            f'drink_notify_failed_attempts{{{AT_NOTIFY},channel="mail"}}': (
+                growing(1)[0],
+                "0x120",
+            ),
+            f'drink_notify_failed_attempts{{{AT_NOTIFY},channel="hook"}}': steady(0, 0),
+        },
+        {**NOTIFY, "channel": "mail"},
     ),
     "DrinkMachineOffline": Scenario(
         {
@@ -206,7 +219,10 @@ def test_compose_asks_frontends_as_the_rules_name_them() -> None:
         for folder in (OBSERVABILITY, PROMETHEUS)
     )
     assert own["global"] == plain["global"]
-    assert [each["job_name"] for each in own["scrape_configs"]] == ["drink-frontend"]
+    assert [each["job_name"] for each in own["scrape_configs"]] == [
+        "drink-frontend",
+        "drink-notify",
+    ]
     assert [Path(each).name for each in own["rule_files"]] == plain["rule_files"]
 
 
@@ -277,7 +293,7 @@ def known() -> set[str]:
     """All names that may be asked for."""
     specs = [
         spec
-        for sections in (frontend.SECTIONS, web.SECTIONS)
+        for sections in (frontend.SECTIONS, web.SECTIONS, web.NOTIFY_SECTIONS)
         for _, section in sections
         for spec in section
     ]

@@ -86,9 +86,11 @@ async def test_proxies_of_the_environment_are_not_used(
     await other.close()
 
 
-async def test_many_at_once_wait_for_their_turn(provider: FakeProvider, client: JsonClient) -> None:
+async def test_many_at_once_wait_for_their_turn(provider: FakeProvider) -> None:
+    client = JsonClient(None, 60, 100_000)
     found = await asyncio.gather(*(client.get(f"{provider.issuer}/jwks") for _ in range(30)))
     assert all(found)
+    await client.close()
 
 
 def test_an_authority_that_is_none(tmp_path: Path) -> None:

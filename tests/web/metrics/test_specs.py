@@ -2,18 +2,18 @@
 
 import re
 
-from drink_web.metrics.specs import SECTIONS, Spec
+from drink_web.metrics.specs import NOTIFY_SECTIONS, SECTIONS, Spec
 
-ALL = [spec for _, section in SECTIONS for spec in section]
+ALL = [spec for _, section in (*SECTIONS, *NOTIFY_SECTIONS) for spec in section]
 
-BOUNDED = {"method", "route", "status", "version"}
+BOUNDED = {"channel", "method", "result", "route", "status", "version"}
 """Labels whose values the code bounds."""
 
 
 def test_each_metric_is_named_once_and_for_this_product() -> None:
     names = [spec.name for spec in ALL]
     assert len(names) == len(set(names))
-    assert all(re.fullmatch(r"drink_web(_[a-z]+)+", name) for name in names)
+    assert all(re.fullmatch(r"drink_(web|notify)(_[a-z]+)+", name) for name in names)
 
 
 def test_names_end_with_their_unit_or_total() -> None:

@@ -17,6 +17,7 @@ from drink_web.api import Api
 from drink_web.errors import CallError
 from drink_web.notify.channel import Channel
 from drink_web.notify.message import Message
+from drink_web.notify.metrics import ChannelFacts
 from drink_web.notify_settings import ChannelSettings, NotifySettings
 from drink_web.settings import FrontendSettings
 from tests.support.rpc_frontend import Frontend, running_frontend
@@ -45,13 +46,14 @@ class Desk:
     api: Api
     token: str
     now: datetime = datetime(2026, 11, 30, 12, tzinfo=UTC)
+    facts: ChannelFacts = field(default_factory=ChannelFacts)
 
     def channel(
         self, box: Letterbox, name: str = "mail", notify: NotifySettings = NOTIFY, **chosen: Any
     ) -> Channel:
         settings = ChannelSettings.model_validate({"name": name, "url_env": "X"} | chosen)
         access = self.api, self.api.caller(self.token)
-        return Channel(settings, notify, box, access, now=lambda: self.now)
+        return Channel(settings, notify, box, access, self.facts, now=lambda: self.now)
 
     async def raise_alarms(
         self, numbers: Iterable[int], kind: AlarmKind = AlarmKind.BOARD_DOWN
@@ -213,3 +215,17 @@ async def test_a_refusal_of_the_frontend_is_an_error_of_the_round(desk: Desk) ->
     desk.token = "wrong"
     with pytest.raises(CallError, match="TOKEN_INVALID"):
         await desk.channel(Letterbox()).round()
+
+
+async def test_failures_and_what_waits_are_kept_for_the_metrics(desk: Desk) -> None:
+    box = Letterbox(failure="away")
+    channel, facts = desk.channel(box), desk.facts
+    await desk.raise_alarms([1, 2])
+    for _ in range(2):
+        await channel.round()
+    assert (facts.failed, facts.failures, facts.waiting, facts.sent) == (2, 2, 2, 0)
+    assert facts.oldest_s == desk.frontend.bench.clock.now_ms() / 1000
+    box.failure = ""
+    await channel.round()
+    assert (facts.failed, facts.failures, facts.waiting, facts.sent) == (2, 0, 0, 1)
+    assert (facts.told, facts.success_s) == (2, desk.now.timestamp())

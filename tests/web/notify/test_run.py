@@ -42,6 +42,7 @@ look_s = 0.1
 group_s = 0
 pause_s = 0.1
 lease_s = {LEASE_S}
+metrics_listen = ""
 send_limit_s = 4
 retry_first_s = 0.2
 [[notify.channels]]

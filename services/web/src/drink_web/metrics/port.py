@@ -7,11 +7,11 @@ read, and refuses above its limits only after that.
 
 import asyncio
 import logging
+from typing import Protocol
 
-from prometheus_client import generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from drink_web.metrics.instruments import Metrics
 from drink_web.metrics.settings import MetricsSettings
 
 REQUEST_BYTES_MAX = 8_192
@@ -21,6 +21,19 @@ PATH = "/metrics"
 """Where the text is."""
 
 _log = logging.getLogger(__name__)
+
+
+class Served(Protocol):
+    """What is served.
+
+    Attributes:
+        registry: Where the metrics are collected.
+    """
+
+    registry: CollectorRegistry
+
+    def scrape_refused(self) -> None:
+        """Counts a connection that was refused or cut."""
 
 
 class MetricsPort:
@@ -34,7 +47,7 @@ class MetricsPort:
         port: The port, while it listens; None otherwise.
     """
 
-    def __init__(self, settings: MetricsSettings, metrics: Metrics) -> None:
+    def __init__(self, settings: MetricsSettings, metrics: Served) -> None:
         self.port: int | None = None
         self._settings = settings
         self._metrics = metrics

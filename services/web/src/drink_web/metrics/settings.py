@@ -7,6 +7,18 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 _LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>\d{1,5})")
 
 
+def check_listen(value: str) -> str:
+    """An address and port, or an empty text.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    found = _LISTEN.fullmatch(value)
+    if value and (found is None or int(found["port"]) > 65_535):
+        raise ValueError("must be ADDRESS:PORT, or empty")
+    return value
+
+
 class MetricsSettings(BaseModel):
     """The port where Prometheus reads the metrics of `drink-web serve`."""
 
@@ -34,11 +46,8 @@ class MetricsSettings(BaseModel):
 
     @field_validator("listen")
     @classmethod
-    def _check_listen(cls, value: str) -> str:
-        found = _LISTEN.fullmatch(value)
-        if value and (found is None or int(found["port"]) > 65_535):
-            raise ValueError("must be ADDRESS:PORT, or empty")
-        return value
+    def _listen(cls, value: str) -> str:
+        return check_listen(value)
 
     @property
     def address(self) -> tuple[str, int] | None:

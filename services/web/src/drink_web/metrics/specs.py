@@ -1,4 +1,4 @@
-"""Every metric of the page: its name, unit, labels and meaning.
+"""Every metric of the page and of the notifier: its name, unit, labels and meaning.
 
 Names follow the conventions of Prometheus: base units, `_total` for counters. Every label has a
 bounded number of values; none is an account, a drop, an address or a path as it was asked for.
@@ -89,9 +89,73 @@ SCRAPES_REFUSED = _counter(
     " complete request in time, or an answer that was not read.",
 )
 
+# --- the notifier ---
+
+NOTIFY_MESSAGES = _counter(
+    "drink_notify_messages_total",
+    "Messages, by channel and result: sent, or failed because the channel did not take it.",
+    "channel",
+    "result",
+)
+NOTIFY_TOLD = _counter(
+    "drink_notify_told_total",
+    "Openings and closings of alarms, and daily digests, that were told, by channel.",
+    "channel",
+)
+NOTIFY_POSTPONED = _counter(
+    "drink_notify_postponed_total",
+    "Rounds of a channel that the frontend refused or did not answer.",
+    "channel",
+)
+NOTIFY_FAILURES = Spec(
+    "drink_notify_failed_attempts",
+    "Attempts of the channel, one after another, that failed: a message that was not taken, or a"
+    " frontend that did not answer. 0 once one works or there is nothing to tell.",
+    ("channel",),
+)
+NOTIFY_WAITING = Spec(
+    "drink_notify_waiting",
+    "What the channel has to tell now and has not told, as of its last look. What its quiet hours"
+    " hold back is not in it.",
+    ("channel",),
+)
+NOTIFY_OLDEST = Spec(
+    "drink_notify_untold_oldest_seconds",
+    "Time since the oldest of what waits happened, by the host's clock; 0 if nothing waits.",
+    ("channel",),
+)
+NOTIFY_SUCCESS = Spec(
+    "drink_notify_last_success_timestamp_seconds",
+    "When the channel took a message last, as Unix time; 0 before the first since the start.",
+    ("channel",),
+)
+NOTIFY_BUILD_INFO = Spec("drink_notify_build_info", "Always 1; version of the page.", ("version",))
+NOTIFY_SCRAPES_REFUSED = _counter(
+    "drink_notify_scrapes_refused_total",
+    "Connections to the port of the metrics that were refused or cut: too many at once, no"
+    " complete request in time, or an answer that was not read.",
+)
+
 SECTIONS: tuple[tuple[str, tuple[Spec, ...]], ...] = (
     ("Requests", (REQUESTS, REQUEST_SECONDS, STREAMS, BROWSERS)),
     ("The frontend, seen from the page", (REACHABLE, REACHABLE_SINCE, WATCH_RETRIES)),
     ("The page's process", (BUILD_INFO, LOOP_LAG, SCRAPES_REFUSED)),
 )
-"""All metrics by what they are about, in the order of docs/metrics.md."""
+"""All metrics of `drink-web serve` by what they are about, in the order of docs/metrics.md."""
+
+NOTIFY_SECTIONS: tuple[tuple[str, tuple[Spec, ...]], ...] = (
+    (
+        "Channels",
+        (
+            NOTIFY_MESSAGES,
+            NOTIFY_TOLD,
+            NOTIFY_POSTPONED,
+            NOTIFY_FAILURES,
+            NOTIFY_WAITING,
+            NOTIFY_OLDEST,
+            NOTIFY_SUCCESS,
+        ),
+    ),
+    ("The notifier's process", (NOTIFY_BUILD_INFO, NOTIFY_SCRAPES_REFUSED)),
+)
+"""All metrics of `drink-web notify`, likewise."""

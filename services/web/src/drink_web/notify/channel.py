@@ -13,6 +13,7 @@ from drink.v1 import alarm_service_pb2 as pb
 from drink_web.api import Api, Metadata
 from drink_web.errors import CallError
 from drink_web.notify.message import Message, digest_message, news_message, stories
+from drink_web.notify.metrics import ChannelFacts
 from drink_web.notify_settings import ChannelSettings, NotifySettings
 
 _log = logging.getLogger(__name__)
@@ -49,6 +50,7 @@ class Channel:
         notify: Times and limits.
         sender: Sends its messages.
         api: The frontend, and the notifier's login there.
+        facts: Where is kept what becomes of its work, for the metrics.
         now: The time.
     """
 
@@ -58,6 +60,7 @@ class Channel:
         notify: NotifySettings,
         sender: Sends,
         api: tuple[Api, Metadata],
+        facts: ChannelFacts,
         *,
         now: Callable[[], datetime] = _now,
     ) -> None:
@@ -67,7 +70,7 @@ class Channel:
         self._api, self._caller = api
         self._now = now
         self._zone = ZoneInfo(settings.time_zone)
-        self._failures = 0
+        self._facts = facts
 
     async def run(self) -> None:
         """Tells what there is until cancelled."""
@@ -78,6 +81,7 @@ class Channel:
                 _log.warning(
                     "notify_postponed", extra={"facts": {"channel": self.name, "why": str(error)}}
                 )
+                self._facts.postponed += 1
                 pause_s = self._back_off()
             await asyncio.sleep(pause_s)
 
@@ -97,8 +101,8 @@ class Channel:
         leased, open_alarms = await self._lease()
         wanted = [each for each in leased if self._is_wanted(each)]
         await self._settle([each for each in leased if not self._is_wanted(each)])
+        self._facts.look([each.create_time.ToMilliseconds() / 1000 for each in wanted])
         if not wanted:
-            self._failures = 0
             return self._notify.look_s
         message = self._message(wanted, open_alarms)
         # Another notifier has it once the lease has ended.
@@ -108,18 +112,19 @@ class Channel:
         await self._settle(wanted, failure)
         facts: dict[str, object] = {"channel": self.name, "notifications": len(wanted)}
         if failure:
+            self._facts.failed += 1
             pause_s = self._back_off()
             facts |= {"why": failure, "again_in_s": pause_s}
             _log.warning("notify_failed", extra={"facts": facts})
             return pause_s
-        self._failures = 0
+        self._facts.success(self._now().timestamp())
         _log.info("notified", extra={"facts": facts})
         return self._notify.pause_s
 
     def _back_off(self) -> float:
-        self._failures += 1
+        self._facts.failures += 1
         first_s, most_s = self._notify.retry_first_s, self._notify.retry_limit_s
-        return float(min(first_s * 2 ** min(self._failures - 1, 20), most_s))
+        return float(min(first_s * 2 ** min(self._facts.failures - 1, 20), most_s))
 
     async def _lease(self) -> tuple[Sequence[pb.Notification], Sequence[pb.Alarm]]:
         local = self._now().astimezone(self._zone)

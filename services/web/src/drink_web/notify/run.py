@@ -6,8 +6,10 @@ import signal
 from collections.abc import Sequence
 
 from drink_web.api import Api
+from drink_web.metrics.port import MetricsPort
 from drink_web.notify.channel import Channel
 from drink_web.notify.message import trial_message
+from drink_web.notify.metrics import ChannelFacts, NotifyMetrics
 from drink_web.notify.sender import Sender, silence_libraries
 from drink_web.notify_settings import ChannelSettings
 from drink_web.settings import ConfigError, Settings
@@ -28,7 +30,12 @@ async def notify(settings: Settings) -> None:
     token = _token(settings)
     senders = _senders(settings)
     api = Api(settings.frontend)
-    channels = [Channel(each, chosen, sender, (api, api.caller(token))) for each, sender in senders]
+    facts = {each.name: ChannelFacts() for each, _ in senders}
+    channels = [
+        Channel(each, chosen, sender, (api, api.caller(token)), facts[each.name])
+        for each, sender in senders
+    ]
+    served = settings.metrics.model_copy(update={"listen": chosen.metrics_listen})
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -36,6 +43,9 @@ async def notify(settings: Settings) -> None:
     names = [channel.name for channel in channels]
     _log.info("notifying", extra={"facts": {"channels": names}})
     works = [asyncio.create_task(channel.run(), name=channel.name) for channel in channels]
+    if chosen.metrics_listen:
+        port = MetricsPort(served, NotifyMetrics(facts))
+        works.append(asyncio.create_task(port.run(), name="metrics port"))
     stopping = asyncio.create_task(stop.wait(), name="stop")
     try:
         done, _ = await asyncio.wait([*works, stopping], return_when=asyncio.FIRST_COMPLETED)
