@@ -14,6 +14,9 @@ from drink_frontend.domain.id_tokens import ProviderUnavailableError
 CONNECTIONS_MAX = 8
 """Connections to all providers at once."""
 
+CONNECT_SHARE = 0.9
+"""Of the time for an answer, what the connection with its handshake may take."""
+
 SERVER_ERROR = 500
 OK = 200
 
@@ -35,8 +38,9 @@ class JsonClient:
         self._bytes_max = bytes_max
         self._client = httpx2.AsyncClient(
             verify=ssl.create_default_context(cafile=ca_file),
-            # The limit is one for the whole answer.
-            timeout=None,
+            # The limit is one for the whole answer. A handshake that it cut would leave its socket
+            # open, which the library closes only at a limit of its own.
+            timeout=httpx2.Timeout(None, connect=CONNECT_SHARE * limit_s),
             follow_redirects=False,
             trust_env=False,
             limits=httpx2.Limits(max_connections=CONNECTIONS_MAX, max_keepalive_connections=0),
