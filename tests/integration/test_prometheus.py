@@ -255,6 +255,7 @@ def test_a_page_that_is_down_fires_until_it_is_back(
     alert("DrinkWebDown", fires=False)
 
 
+@pytest.mark.slow
 def test_a_notifier_that_is_down_or_tells_nothing_fires_until_it_does(
     house: LocalSystem, notifier: Notifier, hook: WebHook, alert: Callable[..., None]
 ) -> None:

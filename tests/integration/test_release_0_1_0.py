@@ -12,6 +12,7 @@ from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from drink.v1.drop_service_pb2 import Drop
 from drink.v1.machine_service_pb2 import ListMachinesRequest
+from drink_agent.reader.emulator import EmulatedReader
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.sqlite_engine import SqliteEngine
@@ -42,6 +43,12 @@ REFUSED = ("NOT_DISPENSED", "BOARD_REFUSED")
 
 LIMIT_S = 60
 
+WITH_READERS = replace(
+    COUPLE,
+    agent=COUPLE.agent
+    | {"reader": 'type = "serial"\nport = "{machine}.reader"\nbackoff_limit_s = 1.0'},
+)
+
 LOOK_UP = """
 import sqlite3, sys
 site, database, *digests = sys.argv[1:]
@@ -63,6 +70,19 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return release.install(release.FIRST, tmp_path_factory.mktemp("released"))
 
 
+def tap_cards(system: AuditedSystem) -> None:
+    """Holds cards to the reader of d; its agent tells a frontend that does not know the message."""
+    agent = system.agents["d"]
+    reader = EmulatedReader(system.folder / "d.reader")
+    agent.wait_for("reader_opened")
+    for card in ("04A2B3C4", "0BADCAFE"):
+        reader.tap(card)
+        assert outcome(system.alice.drop("d/1")) == DISPENSED
+    reader.unplug()
+    agent.wait_for("reader_lost")
+    assert [each["event"] for each in agent.events()].count("link_up") == 1
+
+
 def sell(system: AuditedSystem) -> list[Drop]:
     """Buys a can, and one that the board refuses; returns both drops."""
     system.begin()
@@ -80,13 +100,15 @@ def test_fault_22_the_released_agent_or_frontend_works_with_the_present_one(
 ) -> None:
     system = AuditedSystem(
         tmp_path / "system",
-        COUPLE,
+        COUPLE if old_agent else WITH_READERS,
         tmp_path,
         frontend_commands=released if old_frontend else BIN,
         agent_commands=released if old_agent else BIN,
     )
     with system:
         system.set_up()
+        if old_frontend:
+            tap_cards(system)
         sell(system)
         system.agents["d"].kill()
         system.agents["d"].start()

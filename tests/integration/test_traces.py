@@ -13,7 +13,7 @@ import pytest
 from drink.v1 import drop_service_pb2 as pb
 from scripts.client import session
 from scripts.processes import wait_until
-from tests.integration.audited_system import ALICE, COUPLE, AuditedSystem, id_of
+from tests.integration.audited_system import ALICE, COUPLE, AuditedSystem, id_of, outcome
 from tests.support.collector import Collector, Mood, Seen, running_collector
 
 LIMIT_S = 30
@@ -186,6 +186,28 @@ def test_a_drop_whose_frontend_is_killed_while_its_motor_turns_is_one_trace(
     spans = collector.wait_for(drop_id, "drop", "drop.settle")
     found = check_tree(spans, *FROM_PAGE)
     assert found["motor"].ended_ns - found["motor"].began_ns >= 1.9e9
+
+
+def test_a_drop_whose_agent_is_killed_while_its_motor_turns_says_what_is_not_known(
+    system: AuditedSystem, collector: Collector
+) -> None:
+    browser, runs, agent = Browser(system), system.runs("d"), system.agents["d"]
+    system.boards["d"].fault("slow", slot=1, seconds=1)
+    drop_id = browser.buy()
+    system.wait_for_motor("d", runs + 1)
+    agent.kill()
+    agent.start()
+    settled = system.alice.settled(f"drops/{drop_id}")
+    spans = {span.name: span for span in collector.wait_for(drop_id, "drop", "drop.settle")}
+    assert set(spans) & STEPS.keys() == {
+        *("drop.reserve", "drop.dispatch", "drop.link", "drop.settle")
+    }
+    assert spans["drop.link"].about["drink.agent_times"] == "untold"
+    about = spans["drop"].about
+    assert (about["drink.state"], about["drink.cause"]) == outcome(settled)
+    system.wait_ready("d")
+    if outcome(settled)[0] == "UNKNOWN":  # else the board's answer came to the new agent
+        system.resolve(settled)
 
 
 def test_a_call_with_a_traceparent_joins_that_trace(

@@ -9,6 +9,7 @@ import pytest
 from drink_frontend.domain.drop import Cause, State
 from drink_frontend.domain.entities import Drop, Result, Timings
 from drink_frontend.spans.context import parse
+from drink_frontend.spans.tracer import Attributes
 from drink_frontend.usecases.drop_traces import UNDER_WAY_MAX, DropTraces
 from tests.fakes.spans import KeptSpans, keeping_tracer
 from tests.support.bench import JOURNAL, Bench
@@ -56,6 +57,10 @@ def nested(kept: KeptSpans, *names: str) -> bool:
     )
 
 
+def about(kept: KeptSpans, name: str) -> Attributes:
+    return kept.named(name).attributes or {}
+
+
 def lasts_s(kept: KeptSpans, name: str) -> float:
     began_ns, ended_ns = kept.at_ns(name)
     return (ended_ns - began_ns) / 1e9
@@ -91,8 +96,7 @@ async def test_each_step_of_a_drop_is_a_span_below_the_call_that_ordered_it(
     assert lasts_s(kept, "motor") == pytest.approx(3.9)
     # Half of the rest each way.
     assert kept.at_ns("agent")[0] - kept.at_ns("drop.link")[0] == pytest.approx(0.035e9, abs=1e4)
-    about = kept.named("drop").attributes
-    assert about == {
+    assert about(kept, "drop") == {
         "drink.drop": drop.id,
         "drink.machine": "d",
         "drink.slot": 1,
@@ -100,6 +104,26 @@ async def test_each_step_of_a_drop_is_a_span_below_the_call_that_ordered_it(
         "drink.cause": "BOARD_ACK",
     }
     assert not kept.named("drop").is_error
+
+
+async def test_an_agent_that_tells_no_times_is_said_to(bench: Bench, kept: KeptSpans) -> None:
+    drop, _ = await commanded(bench)
+    bench.clock.pass_s(4)
+    await report(bench, drop, None, outcome=State.UNKNOWN, cause=Cause.AGENT_RESTARTED)
+    assert sorted(span.name for span in kept.spans) == [
+        "drop",
+        "drop.dispatch",
+        "drop.link",
+        "drop.reserve",
+        "drop.settle",
+    ]
+    assert lasts_s(kept, "drop.link") == pytest.approx(4)
+    assert about(kept, "drop.link")["drink.agent_times"] == "untold"
+    assert about(kept, "drop")["drink.cause"] == "AGENT_RESTARTED"
+    told, _ = await commanded(bench, request_id="another")
+    await report(bench, told, TIMINGS)
+    links = [span for span in kept.spans if span.name == "drop.link"]
+    assert ["drink.agent_times" in (span.attributes or {}) for span in links] == [True, False]
 
 
 @pytest.mark.parametrize("jump_ms", [0, -3_600_000, 3_600_000])

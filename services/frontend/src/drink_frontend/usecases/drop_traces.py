@@ -16,6 +16,10 @@ from drink_frontend.spans.tracer import NO_TRACER, Attributes, Span, Tracer, der
 AGENT = "drink-machine-agent"
 """Name of the service whose spans are made here: agents have no SDK and tell durations."""
 
+UNTOLD = "untold"
+"""Value of the attribute `drink.agent_times` of a link whose agent told no times with its result:
+it was restarted in mid-drop and had them in memory only, or it is of 0.1.0."""
+
 UNDER_WAY_MAX = 4_096
 """Drops whose times are kept; a queue holds fewer. Of others the database has the milliseconds."""
 
@@ -92,7 +96,8 @@ class DropTraces:
         times = self._times(after)
         began = min(received, times.waiting if times.commanded is None else times.commanded)
         if result.revision == 1:
-            self._add(after, "drop.link", "drop", began, received)
+            facts = {} if result.timings else {"drink.agent_times": UNTOLD}
+            self._add(after, "drop.link", "drop", began, received, facts=facts)
             self._add_agent(after, result, began, received)
         now = self.now()
         self._add(after, "drop.settle", "drop", received, now, number=result.revision)
@@ -164,6 +169,7 @@ class DropTraces:
         *,
         number: int = 0,
         service: str | None = None,
+        facts: Attributes | None = None,
     ) -> None:
         above = parse(drop.traceparent)
         if above is not None:
@@ -174,7 +180,7 @@ class DropTraces:
                     _span_id(drop, parent),
                     began,
                     ended,
-                    attributes=_about(drop),
+                    attributes={**_about(drop), **(facts or {})},
                     service=service,
                 )
             )
