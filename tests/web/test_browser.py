@@ -42,6 +42,8 @@ def test_a_can_is_dropped_and_watched_to_its_fall(browser: Browser, house: Local
         press(page, "d-1")
         reaches(page, "dispensed")
         expect(page.locator("#drop-state")).to_contain_text("Coke fell. You paid 50 credits.")
+        # As people of en-GB write it, whom the browser belongs to.
+        expect(page.locator("#drop time")).to_have_text(re.compile(r"^\d+ \w+ \d{4}, \d\d:\d\d$"))
         assert violations(page) == []
         assert motor_runs(house) == before + 1
 

@@ -88,3 +88,9 @@ def test_a_name_adds_no_line_and_a_newer_kind_is_told() -> None:
 
 def test_every_language_has_a_trial() -> None:
     assert len({trial_message(language).body for language in LANGUAGES}) == len(LANGUAGES)
+
+
+def test_a_drop_is_named_with_its_machine() -> None:
+    about = alarm(1, "DROP_UNKNOWN", subject="drops/01M8N7C1D9", machine="machines/ld")
+    body = news_message(stories([news(about)]), "en", ZONE, 20).body
+    assert "Nobody knows whether a can fell: ld, 01M8N7C1D9, since" in body

@@ -121,6 +121,10 @@ def _what(alarm: pb.Alarm, texts: Texts) -> str:
     key, whole = f"alarm_{alarm.kind}", f"subject_{alarm.subject}"
     title = texts(key) if texts.has(key) else alarm.kind
     about = alarm.subject.partition("/")[2].replace("/slots/", "/")
+    machine = alarm.machine.partition("/")[2]
+    if machine and not alarm.subject.startswith("machines/"):
+        # Of a drop or a kiosk: whoever reads it knows where to go.
+        about = f"{machine}, {about}"
     shown = texts(whole) if texts.has(whole) else about
     # Names come from operators; a line break in one must not look like another alarm.
     return f"{title}: {' '.join(shown.split())}"

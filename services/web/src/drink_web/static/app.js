@@ -2,6 +2,8 @@
 "use strict";
 
 const language = document.documentElement.lang;
+// How the reader writes times: en-GB is not en-US.
+const locale = navigator.languages.find((each) => each.startsWith(language)) ?? language;
 let shortTime;
 const ends = new WeakMap();
 
@@ -9,7 +11,7 @@ const ends = new WeakMap();
 function showTimes() {
   for (const each of document.querySelectorAll("time[datetime]")) {
     // Made where there is a time: it takes a browser long to load what it knows of languages.
-    shortTime ??= new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+    shortTime ??= new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
     const text = shortTime.format(new Date(each.dateTime));
     if (each.textContent !== text) each.textContent = text;
   }
