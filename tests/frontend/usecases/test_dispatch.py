@@ -425,6 +425,32 @@ async def test_fault_37_an_item_that_fell_is_believed_of_any_journal(bench: Benc
     assert await bench.state(drop) == (State.DISPENSED, Cause.BOARD_ACK_LATE)
 
 
+@pytest.mark.parametrize(
+    ("outcome", "cause"),
+    [
+        (State.DISPENSED, Cause.BOARD_ACK_LATE),
+        (State.NOT_DISPENSED, Cause.BOARD_REFUSED_LATE),
+    ],
+)
+async def test_fault_37_a_late_answer_to_a_command_that_an_older_journal_lacks_is_nobodys(
+    bench: Bench, outcome: State, cause: Cause
+) -> None:
+    """Invariant 8: the agent takes it for an answer to the last command that it knows of."""
+    earlier = await bench.unknown()
+    later = await bench.dispatched("r2")
+    bench.agents.keep_journal("d", (JOURNAL, 7))
+    await bench.link("d", JOURNAL, 5)
+    before = await bench.state(earlier)
+    await bench.report(earlier, outcome, cause, revision=2)
+
+    assert await bench.state(earlier) == before
+    assert before[0] is State.UNKNOWN
+    record = (await bench.audit(AuditKind.DROP_MOVED, drop_id=earlier.id))[-1]
+    assert (record.facts["outcome"], record.facts["reported_cause"]) == (outcome, cause)
+    await bench.report(later, State.DISPENSED, Cause.BOARD_ACK_LATE)
+    assert await bench.state(later) == (State.DISPENSED, Cause.BOARD_ACK_LATE)
+
+
 async def test_fault_36_a_restored_backup_learns_what_became_of_its_drops(
     database: BenchDatabase,
 ) -> None:

@@ -25,6 +25,9 @@ from drink_frontend.usecases.journals import Journals
 
 log = structlog.get_logger(__name__)
 
+LATE = frozenset((Cause.BOARD_ACK_LATE, Cause.BOARD_REFUSED_LATE))
+"""Causes of answers that came when nobody waited for them, each taken for the last command's."""
+
 
 class Dispatch:
     """Dispatches drops, and settles them by agents' reports.
@@ -213,6 +216,8 @@ def _settle(
         sensor_independent=bool(evidence.get("sensor_independent")),
         earlier=drop.cause,
     )
+    if result.cause in LATE and drop.state is State.UNKNOWN and _of_another(tx, drop):
+        event, cause = DropEvent.LOSE, drop.cause
     answer = advance(
         tx,
         drop,
@@ -225,3 +230,22 @@ def _settle(
         contradictions=records,
     )
     return _Settled(answer.verdict, drop, answer.drop)
+
+
+def _of_another(tx: Transaction, drop: Drop) -> bool:
+    """Whether a late answer for a drop may be the board's answer to a later command.
+
+    An old copy of the journal that was put back does not know the drop that was under way, so it
+    takes the board's answer for one to the last command that it knows of.
+    """
+    return any(
+        other.cause is Cause.JOURNAL_REPLACED
+        and other.id != drop.id
+        and _dispatch_of(other) >= _dispatch_of(drop)
+        for other in tx.drops.in_state(State.UNKNOWN, drop.machine)
+    )
+
+
+def _dispatch_of(drop: Drop) -> tuple[int, int]:
+    """Sorts the drops of one machine as they were dispatched."""
+    return drop.epoch or 0, drop.dispatched_ms or 0
