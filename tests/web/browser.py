@@ -88,11 +88,16 @@ class Watched:
         context.on("weberror", lambda error: self.problems.append(f"error: {error.error}"))
 
 
+def axe_rules() -> str:
+    """Options of axe-core for WCAG 2.2 AA."""
+    return json.dumps({"runOnly": RULES})
+
+
 def violations(page: Page) -> list[str]:
     """What axe-core finds against WCAG 2.2 AA in the page as it is."""
     # The page's own policy allows no code but its files; evaluating is not subject to it.
     page.evaluate(AXE.read_text(encoding="utf-8"))
-    found = page.evaluate(f"axe.run({{runOnly: {json.dumps(RULES)}}})")
+    found = page.evaluate(f"axe.run({axe_rules()})")
     return [
         f"{each['id']}: {node['html'][:200]} {node['failureSummary']}"
         for each in found["violations"]

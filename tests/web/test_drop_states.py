@@ -1,0 +1,98 @@
+"""Every state of a drop in a browser: readable by everybody, whole, and with Cancel in sight."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.async_api import async_playwright, expect
+
+from tests.support.rpc_frontend import PASSWORD
+from tests.web.browser import AXE, CHROMIUM, SIZES, axe_rules, needs_browser
+from tests.web.drop_states import NAME_MAX, STATES, hold, served_house
+
+pytestmark = needs_browser
+
+EVERYWHERE = [
+    (size, scheme, language)
+    for size in SIZES
+    for scheme in ("light", "dark")
+    for language in ("en-GB", "de-DE")
+]
+
+SAID = {
+    "scheduled": "Ordered. You can still cancel.",
+    "in-line": "3 drops come before yours. About 14 s to go.",
+    "in-line-next": "It is next. About 4 s to go.",
+    "in-line-offline": "The machine is not connected right now.",
+    "in-line-untold": "In line at the machine",
+    "motor": "The motor turns",
+    "dispensed": "You paid 50 credits.",
+    "dispensed-decided": "Decided by admin.",
+    "refused": "the machine refused",
+    "machine-offline": "the machine was not connected in time",
+    "not-dispensed-decided": "Decided by admin.",
+    "cancelled": "Cancelled, nothing paid",
+    "unknown": "50 credits are held, not paid.",
+    "refunded": "20 credits",
+    "scheduled-long-name": NAME_MAX,
+    "unknown-long-word": "50 credits are held, not paid.",
+}
+"""What is to be read in each state."""
+
+LINES = """() => [...document.querySelectorAll("#drop .count strong")].map(each => {
+  const text = document.createRange();
+  text.selectNodeContents(each);
+  const inside = text.getBoundingClientRect(), ring = each.getBoundingClientRect();
+  return text.getClientRects().length === 1
+    && inside.left > ring.left + 6 && inside.right < ring.right - 6;
+})"""
+"""Whether the seconds stand in one line inside their ring."""
+
+
+async def look_at_all(folder: Path, size: str, scheme: Any, language: str) -> None:
+    """Looks at all states at that size."""
+    width, height = SIZES[size]
+    async with served_house(folder) as (house, origin), async_playwright() as playwright:
+        hold(house)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = await browser.new_page(
+            base_url=origin,
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,
+            locale=language,
+            reduced_motion="reduce",
+        )
+        await page.goto("/login")
+        await page.fill("[name=user]", "ann")
+        await page.fill("[name=password]", PASSWORD)
+        await page.click("main button")
+        await page.wait_for_url("**/")
+        for name in STATES:
+            answer = await page.goto(f"/drops/{name}")
+            assert answer is not None
+            assert answer.status == 200, name
+            if language.startswith("en"):
+                await expect(page.locator("#drop")).to_contain_text(SAID[name])
+            if name.startswith(("scheduled", "in-line")):
+                await expect(page.locator("#drop .cancel")).to_be_in_viewport(ratio=1)
+            else:
+                await expect(page.locator("#drop .cancel")).to_have_count(0)
+            assert all(await page.evaluate(LINES)), name
+            await page.evaluate(AXE.read_text(encoding="utf-8"))
+            found = await page.evaluate(f"axe.run({axe_rules()})")
+            assert found["violations"] == [], name
+            wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+            assert not await page.evaluate(wide), name
+        await browser.close()
+
+
+async def test_every_state_is_readable_on_a_phone(tmp_path: Path) -> None:
+    await look_at_all(tmp_path, "phone", "dark", "en-GB")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("size", "scheme", "language"), EVERYWHERE)
+async def test_every_state_is_readable_everywhere(
+    tmp_path: Path, size: str, scheme: str, language: str
+) -> None:
+    await look_at_all(tmp_path, size, scheme, language)
