@@ -35,11 +35,8 @@ class PlainBoard:
     def __init__(self, motor_s: float | None, on_event: Callable[[BoardEvent], None]) -> None:
         self._motor_s = motor_s
         self._on_event = on_event
-
-    @property
-    def status(self) -> BoardStatus:
+        self.status = BoardStatus(ready=True)
         """See `BoardPort`."""
-        return BoardStatus(ready=True)
 
     @property
     def problem(self) -> str | None:

@@ -1,6 +1,5 @@
 """Connects the standard library's logging with the output."""
 
-import copy
 import logging
 
 from drink_frontend.loglines.filter import (
@@ -53,7 +52,7 @@ class OutputHandler(logging.Handler):
             self._output.lose()
 
     def _event(self, record: logging.LogRecord) -> logging.LogRecord | None:
-        cleaned = copy.copy(record)
+        cleaned = _copy(record)
         if not self._filter.accept_event(cleaned.msg, cleaned.levelno, vars(cleaned)):
             return None
         _format_exception(cleaned)
@@ -62,7 +61,7 @@ class OutputHandler(logging.Handler):
     def _library_message(self, record: logging.LogRecord) -> logging.LogRecord | None:
         if record.name.startswith(_GRPC) and str(record.msg).startswith(UNSENT_RESPONSE):
             return None
-        cleaned = copy.copy(record)
+        cleaned = _copy(record)
         if not self._filter.accept_library_message(cleaned.name, cleaned.levelno, vars(cleaned)):
             return None
         if cleaned.name.partition(".")[0] == _GRPC:
@@ -80,6 +79,12 @@ class OutputHandler(logging.Handler):
 
 def _is_own(record: logging.LogRecord) -> bool:
     return record.name.partition(".")[0] in _OWN
+
+
+def _copy(record: logging.LogRecord) -> logging.LogRecord:
+    copied = logging.LogRecord.__new__(logging.LogRecord)
+    vars(copied).update(vars(record))
+    return copied
 
 
 def _message_of(record: logging.LogRecord) -> str:

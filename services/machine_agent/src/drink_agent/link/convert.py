@@ -142,33 +142,31 @@ def result(sequence: int, outcome: Result, trace: DropTrace | None = None) -> Co
         outcome: The result.
         trace: Where its time went; None if it is not traced.
     """
-    evidence = outcome.evidence
-    lines = [
-        pb.Evidence.Line(
+    # Filled in place: a message that is made first and then given to another one is copied.
+    request = ConnectRequest()
+    message, evidence = request.result, outcome.evidence
+    message.drop = f"drops/{outcome.drop}"
+    message.revision = outcome.revision
+    message.outcome = _OUTCOMES[outcome.outcome]
+    message.cause = _CAUSES[outcome.cause]
+    message.journal_sequence = sequence
+    proof = message.evidence
+    for line in evidence.lines:
+        proof.lines.add(
             direction=_DIRECTIONS[line.direction], offset_ms=line.offset_ms, text=line.text
         )
-        for line in evidence.lines
-    ]
-    return ConnectRequest(
-        result=pb.Result(
-            drop=f"drops/{outcome.drop}",
-            revision=outcome.revision,
-            outcome=_OUTCOMES[outcome.outcome],
-            cause=_CAUSES[outcome.cause],
-            evidence=pb.Evidence(
-                lines=lines,
-                sensor_before=_SENSORS[evidence.sensor_before],
-                sensor_after=_SENSORS[evidence.sensor_after],
-                contradiction=evidence.contradiction,
-                sensor_before_offset_ms=evidence.sensor_before_ms,
-                sensor_after_offset_ms=evidence.sensor_after_ms,
-                sensor_independent=evidence.sensor_independent,
-            ),
-            journal_sequence=sequence,
-            traceparent="" if trace is None else trace.traceparent,
-            timings=None if trace is None else _timings(trace),
-        )
-    )
+    proof.sensor_before = _SENSORS[evidence.sensor_before]
+    proof.sensor_after = _SENSORS[evidence.sensor_after]
+    proof.contradiction = evidence.contradiction
+    proof.sensor_independent = evidence.sensor_independent
+    if evidence.sensor_before_ms is not None:
+        proof.sensor_before_offset_ms = evidence.sensor_before_ms
+    if evidence.sensor_after_ms is not None:
+        proof.sensor_after_offset_ms = evidence.sensor_after_ms
+    if trace is not None:
+        message.traceparent = trace.traceparent
+        message.timings.CopyFrom(_timings(trace))
+    return request
 
 
 def _timings(trace: DropTrace) -> pb.Timings:

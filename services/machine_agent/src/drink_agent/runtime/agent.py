@@ -1,10 +1,8 @@
 """The agent's loop: takes events, asks the dispenser for effects, and executes them in order."""
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Protocol
@@ -46,6 +44,7 @@ from drink_agent.runtime.system import (
     serve_status,
     socket_of,
 )
+from drink_agent.runtime.worker import Worker
 
 _log = logging.getLogger("drink_agent.agent")
 
@@ -175,8 +174,10 @@ class Agent:
         self._link_room = asyncio.Semaphore(settings.inbox_limit)
         self._board: BoardPort = make_board(self._take_board_event)
         self._link = make_link(self.hello, self._take_link_event)
-        self._disk = ThreadPoolExecutor(1, thread_name_prefix="journal")
+        self._disk = Worker("journal")
         self._status = BoardStatus(ready=False)
+        self._seen: tuple[BoardStatus, bool] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self._disk_full = False
         self._upkeep_at = 0.0
         self._stopping_since: float | None = None
@@ -316,26 +317,46 @@ class Agent:
     async def _work(self) -> None:
         await self._step(Start())
         self._notifier.ready()
-        while not self._may_leave():
-            event: Event = Tick()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._wait_s()):
-                    event = await self._events.get()
-            if isinstance(event, LinkEvent):
-                self._link_room.release()
-            await self._refresh_status()
-            if isinstance(event, LinkUp):
-                self._link.send_status(self._status)  # it may have changed since Hello
-            await self._step(event)
-            heartbeat_at = self._link.heartbeat_at
-            if heartbeat_at is not None and heartbeat_at <= self._clock():
-                self._link.send_heartbeat(self._journal.durable_sequence)
-            stats_at = self._link.stats_at
-            if stats_at is not None and stats_at <= self._clock():
-                self._link.send_stats(self.stats())
-            if self._clock() >= self._upkeep_at:
-                await self._upkeep()
+        try:
+            while not self._may_leave():
+                event = await self._next_event()
+                if isinstance(event, LinkEvent):
+                    self._link_room.release()
+                await self._refresh_status()
+                if isinstance(event, LinkUp):
+                    self._link.send_status(self._status)  # it may have changed since Hello
+                await self._step(event)
+                now = self._clock()
+                heartbeat_at, stats_at = self._link.heartbeat_at, self._link.stats_at
+                if heartbeat_at is not None and heartbeat_at <= now:
+                    self._link.send_heartbeat(self._journal.durable_sequence)
+                if stats_at is not None and stats_at <= now:
+                    self._link.send_stats(self.stats())
+                if now >= self._upkeep_at:
+                    await self._upkeep()
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
         await asyncio.get_running_loop().run_in_executor(self._disk, self._journal.sync)
+
+    async def _next_event(self) -> Event:
+        """Waits for the next event, or for a Tick when a time limit has passed.
+
+        The timer may fire too early, and is then set again: to set it for each event takes longer.
+        """
+        if self._events.empty():
+            loop = asyncio.get_running_loop()
+            at = loop.time() + self._wait_s()
+            if self._timer is None or at < self._timer.when():
+                if self._timer is not None:
+                    self._timer.cancel()
+                self._timer = loop.call_at(at, self._tick)
+        return await self._events.get()
+
+    def _tick(self) -> None:
+        self._timer = None
+        if self._events.empty():
+            self._events.put_nowait(Tick())
 
     def _wait_s(self) -> float:
         times = [self._upkeep_at]
@@ -369,8 +390,11 @@ class Agent:
     async def _refresh_status(self) -> None:
         """Gives the board's newest status to the dispenser and the link, before the next event."""
         board = self._board.status
-        self._counts.status(board)
         usable = not self._disk_full and self._stopping_since is None
+        if self._seen is not None and board is self._seen[0] and usable is self._seen[1]:
+            return
+        self._seen = board, usable
+        self._counts.status(board)
         status = replace(board, ready=board.ready and usable)
         if status == self._status:
             return
@@ -437,25 +461,29 @@ class Agent:
 
     def _log_entry(self, entry: Entry) -> None:
         """Logs an entry of the journal, for the operator."""
-        record = entry.record
-        traced = self._traces.log_facts(record.drop)
-        facts: dict[str, object] = {"drop_id": record.drop, "entry": entry.sequence, **traced}
+        record, level = entry.record, logging.DEBUG
+        facts: dict[str, object]
         match record:
-            case Accepted():
-                if record.drop != self._dispenser.running:
-                    facts |= {"slot": record.slot, "ttl_ms": record.ttl_ms}
-                    _log.info("drop_accepted", extra=facts)
+            case Accepted(drop):
+                if drop == self._dispenser.running:
+                    return
+                event, level = "drop_accepted", logging.INFO
+                facts = {"slot": record.slot, "ttl_ms": record.ttl_ms}
             case Commanded():
-                _log.debug("drop_commanded", extra=facts | {"slot": record.slot})
+                event, facts = "drop_commanded", {"slot": record.slot}
             case Result():
-                facts |= {
+                unsure = record.outcome is Outcome.UNKNOWN or record.evidence.contradiction
+                event, level = "drop_result", logging.WARNING if unsure else logging.INFO
+                facts = {
                     "revision": record.revision,
                     "outcome": record.outcome.value,
                     "cause": record.cause.value,
                     "contradiction": record.evidence.contradiction,
                 }
-                unsure = record.outcome is Outcome.UNKNOWN or record.evidence.contradiction
-                _log.log(logging.WARNING if unsure else logging.INFO, "drop_result", extra=facts)
             case Acked():
-                _log.debug("drop_acknowledged", extra=facts | {"revision": record.revision})
-                self._traces.acknowledged(record.drop)
+                event, facts = "drop_acknowledged", {"revision": record.revision}
+        if _log.isEnabledFor(level):
+            whose = {"drop_id": record.drop, "entry": entry.sequence}
+            _log.log(level, event, extra=whose | self._traces.log_facts(record.drop) | facts)
+        if isinstance(record, Acked):
+            self._traces.acknowledged(record.drop)
