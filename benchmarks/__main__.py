@@ -97,7 +97,7 @@ def main() -> None:
     chosen = options(sys.argv[1:])
     sizes = QUICK if chosen.quick else FULL
     if chosen.rounds:
-        sizes = dataclasses.replace(sizes, rounds=chosen.rounds)
+        sizes = dataclasses.replace(sizes, rounds=chosen.rounds, postgres_rounds=chosen.rounds)
     chosen.data = chosen.data.resolve()
     chosen.data.mkdir(parents=True, exist_ok=True)
     raise_file_limit()

@@ -16,13 +16,14 @@ import pytest
 from sqlalchemy import select
 
 from drink_frontend.domain.alarms import Alarm
-from drink_frontend.domain.drop import Cause, State
+from drink_frontend.domain.drop import Cause, DropEvent, State
 from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
-from drink_frontend.domain.errors import DrinkError
+from drink_frontend.domain.errors import DrinkError, SlotEmptyError, TokenInvalidError
 from drink_frontend.domain.events import Event
 from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.statistics import Tally
+from drink_frontend.domain.stock import STOCK_MAX
 from drink_frontend.storage.engine import Engine
 from drink_frontend.storage.event_codec import decode
 from drink_frontend.storage.identity_map import IdentityMap
@@ -36,21 +37,28 @@ from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.verify import verify_books
 from drink_frontend.storage.workers import Job, JobResult
 from drink_frontend.storage.writer import Writer
+from drink_frontend.usecases.advance import advance, sale_of
 from drink_frontend.usecases.counting import Plan, carry_out, plan_of
-from drink_frontend.usecases.placement import Placed
-from tests.support.batches import BATCHES, CAROL, Script, Unit, count, furnish
+from drink_frontend.usecases.placement import DropOrder, Placed, Placement
+from tests.support.batches import BATCHES, CAROL, SETTINGS, Script, Unit, count, furnish
 from tests.support.books import (
     NOW,
+    adjust,
     drop,
     fund,
     hold_of,
     move,
+    refund,
     reserve,
     resolution_of,
+    token,
 )
 from tests.support.databases import fresh_sqlite
 from tests.support.ids import ALICE, BOB
 from tests.support.postgres import fresh_postgres
+
+Case = tuple[Unit, Needs | None]
+"""A unit of work and what it names."""
 
 
 class House:
@@ -205,6 +213,12 @@ async def test_a_batch_does_what_its_units_do_one_after_another(
     assert together.writer.stats.commits < apart.writer.stats.commits
 
 
+def dispatch_early(tx: Transaction) -> None:
+    """Dispatches a drop whose time has not come."""
+    kept = reserve(tx, replace(drop(900), state=State.SCHEDULED, not_before_ms=NOW + 1))
+    tx.drops.move(kept, State.DISPATCHED, Cause.NONE, NOW, epoch=1, journal_id="j")
+
+
 def bad_units() -> dict[str, Unit]:
     """Mistakes of a program, by the rule that refuses them."""
     order = drop(900)
@@ -244,6 +258,11 @@ def bad_units() -> dict[str, Unit]:
         "drops_account_once": lambda tx: [
             tx.drops.add(replace(order, id=f"{number:026d}")) for number in (903, 904)
         ],
+        "drops_dispatched_from_reserved": dispatch_early,
+        "refunds_fit": lambda tx: refund(tx, reserve(tx, order), 1),
+        "stock_movements_fit": lambda tx: tx.stock.add(sale_of(reserve(tx, order), "agent:d", NOW)),
+        "slots_loaded_within_limit": lambda tx: adjust(tx, "d", 1, STOCK_MAX),
+        "tokens_key": lambda tx: tx.tokens.add(token(f"token-{BOB}", BOB)),
         "drops_price": lambda tx: tx.drops.add(replace(order, price=-1)),
         "transfers_refund_fits": lambda tx: move(tx, "sales/d", ALICE, 1, "from sales"),
         "audit_facts": lambda tx: tx.audit.add(
@@ -300,3 +319,93 @@ async def test_a_unit_sees_what_another_process_has_removed(
     needs = Needs(tokens={f"token-{BOB}"})
     (result,) = house.carry_out([(lambda tx: tx.tokens.holder(f"token-{BOB}", NOW), needs)])
     assert result.value is None
+
+
+def order_of(user: str, number: int, request: str) -> Case:
+    """An order of a can from machine e's first slot, with the buyer's bearer token."""
+    order = DropOrder(user, request, "e", 1, token=f"token-{user}")
+    made = Placement(order, SETTINGS, f"{number:026d}", f"hold-{number}", None, NOW + number)
+    return made.carry_out, made.needs
+
+
+def cancelling(number: int) -> Case:
+    """What a buyer does who cancels that drop."""
+
+    def unit(tx: Transaction) -> object:
+        kept = tx.drops.get(f"{number:026d}")
+        assert kept is not None
+        return advance(
+            tx, kept, DropEvent.CANCEL, Cause.CANCELLED, actor=ALICE, now_ms=NOW
+        ).drop.state
+
+    return unit, Needs(drops={f"{number:026d}"}, new_transfers=1)
+
+
+def refusing(tx: Transaction) -> None:
+    """Changes something and refuses."""
+    fund(tx, ALICE, 7, "half")
+    raise SlotEmptyError("on second thoughts")
+
+
+REVOKE: Case = (lambda tx: tx.tokens.remove_all(ALICE), None)
+
+CASES: dict[str, tuple[list[Case], list[object]]] = {
+    # Machine e's slots have two cans each.
+    "the last can": (
+        [order_of(user, number, f"r{number}") for number, user in enumerate((ALICE, CAROL, ALICE))],
+        [True, True, SlotEmptyError],
+    ),
+    "the last can, which is cancelled": (
+        [
+            order_of(ALICE, 0, "r0"),
+            order_of(CAROL, 1, "r1"),
+            order_of(CAROL, 2, "r2"),
+            cancelling(0),
+            order_of(CAROL, 3, "r3"),
+        ],
+        [True, True, SlotEmptyError, State.NOT_DISPENSED, True],
+    ),
+    "one request_id twice": (
+        [order_of(ALICE, 0, "r0"), order_of(ALICE, 1, "r0"), order_of(CAROL, 2, "r0")],
+        [True, False, True],
+    ),
+    "a cancel after a place": (
+        [order_of(ALICE, 0, "r0"), cancelling(0), order_of(ALICE, 1, "r0")],
+        [True, State.NOT_DISPENSED, False],
+    ),
+    "a token revoked in mid-batch": (
+        [order_of(ALICE, 0, "r0"), REVOKE, order_of(ALICE, 1, "r1"), order_of(CAROL, 2, "r2")],
+        [True, None, TokenInvalidError, True],
+    ),
+    "a job that refuses between two that do not": (
+        [order_of(ALICE, 0, "r0"), (refusing, None), order_of(CAROL, 1, "r1")],
+        [True, SlotEmptyError, True],
+    ),
+}
+"""Units of work, and what each comes to: whether its drop is new, its error, or its value."""
+
+
+@pytest.mark.parametrize("naming", [True, False], ids=["named", "unnamed"])
+@pytest.mark.parametrize("case", CASES)
+async def test_units_of_one_batch_see_what_those_before_them_decided(
+    new_house: Callable[[], House], case: str, naming: bool
+) -> None:
+    units, expected = CASES[case]
+    if not naming:
+        units = [(unit, None) for unit, _ in units]
+    together, apart = new_house(), new_house()
+    commits = together.writer.stats.commits
+    results = together.carry_out(units)
+    assert together.writer.stats.commits == commits + 1
+    alone = [result for unit in units for result in apart.carry_out([unit])]
+    assert [came_to(result) for result in results] == expected
+    assert [said(result) for result in results] == [said(result) for result in alone]
+    assert together.rows() == apart.rows()
+    assert together.verify() == []
+
+
+def came_to(result: JobResult) -> object:
+    """What is expected of a unit of work."""
+    if result.error is not None:
+        return type(result.error)
+    return result.value.is_new if isinstance(result.value, Placed) else result.value
