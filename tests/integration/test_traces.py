@@ -1,5 +1,6 @@
 """A drop is one trace, from the page to the motor and back, whoever is killed in between."""
 
+import re
 import time
 import urllib.parse
 import urllib.request
@@ -18,17 +19,11 @@ from tests.support.collector import Collector, Mood, Seen, running_collector
 
 LIMIT_S = 30
 
-STEPS = {
-    "drop.reserve": "drop",
-    "drop.dispatch": "drop",
-    "drop.link": "drop",
-    "agent": "drop.link",
-    "agent.accept": "agent",
-    "board": "agent",
-    "motor": "board",
-    "agent.record": "agent",
-    "drop.settle": "drop",
-}
+PAGE_OF_TRACES = (Path(__file__).resolve().parents[2] / "docs/tracing.md").read_text("utf-8")
+
+STEPS: dict[str, str] = dict(
+    re.findall(r"(?m)^\| `([a-z.]+)` \| `[a-z-]+` \| `(\S+)` \|", PAGE_OF_TRACES)
+)
 """The spans below `drop`, each with its parent, as docs/tracing.md lists them."""
 
 PAGE = "POST /drops"
@@ -46,8 +41,11 @@ def standing(
     tmp_path_factory: pytest.TempPathFactory, templates: Path, collector: Collector
 ) -> Iterator[AuditedSystem]:
     """The running system, whose frontend and page send their spans."""
+    (said,) = re.findall(r"(?m)^    \[tracing\]\n((?:    .+\n)+)", PAGE_OF_TRACES)
+    settings = said.replace("http://localhost:4318/v1/traces", collector.endpoint)
+    assert settings != said
     tracing = {
-        "tracing": f'endpoint = "{collector.endpoint}"\ninterval_s = 0.05\n'
+        "tracing": f"{settings}interval_s = 0.05\n"
         "request_limit_s = 1.0\nqueue_spans_max = 256\nstop_limit_s = 1.0"
     }
     plan = replace(

@@ -221,6 +221,7 @@ def test_compose_asks_frontends_as_the_rules_name_them() -> None:
     assert own["global"] == plain["global"]
     assert [each["job_name"] for each in own["scrape_configs"]] == [
         "drink-frontend",
+        "drink-web",
         "drink-notify",
     ]
     assert [Path(each).name for each in own["rule_files"]] == plain["rule_files"]

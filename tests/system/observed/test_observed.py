@@ -8,9 +8,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from scripts.demo.plan import ALICE
 from scripts.processes import wait_until
-from tests.system.compose_system import SQLITE, ComposeSystem, Profile
+from tests.system.compose_system import POSTGRES, SQLITE, ComposeSystem, Profile
 
 LIMIT_S = 90
 """Seconds until a container answers, or two scrapes have been made on a busy computer."""
@@ -24,12 +26,18 @@ def get(port: int, path: str, **parameters: str) -> Any:
     return None
 
 
-def test_prometheus_scrapes_the_frontend_and_has_the_rules(
-    open_system: Callable[[Profile], ComposeSystem],
+@pytest.mark.parametrize(
+    ("house", "jobs"),
+    [
+        pytest.param(SQLITE, {"drink-frontend", "drink-web"}, id="sqlite"),
+        pytest.param(POSTGRES, {"drink-frontend"}, id="postgres", marks=pytest.mark.slow),
+    ],
+)
+def test_prometheus_scrapes_the_house_and_has_the_rules(
+    open_system: Callable[[Profile], ComposeSystem], house: Profile, jobs: set[str]
 ) -> None:
-    profile = replace(SQLITE, names=("sqlite", "observability"))
-    with open_system(profile) as system:
-        system.variables["METRICS_LISTEN"] = "0.0.0.0:9464"
+    with open_system(replace(house, names=(*house.names, "observability"))) as system:
+        system.variables["METRICS_ADDRESS"] = "0.0.0.0"
         system.up()
         alice = system.client(ALICE)
         alice.drop("d/1")
@@ -39,7 +47,11 @@ def test_prometheus_scrapes_the_frontend_and_has_the_rules(
             found = get(system.prometheus_port, "/api/v1/query", query=expression)
             return [] if found is None else list(found["data"]["result"])
 
-        wait_until(lambda: asked('up{job="drink-frontend"} == 1'), "a scrape", LIMIT_S)
+        def scraped() -> set[str]:
+            return {each["metric"]["job"] for each in asked("up == 1")}
+
+        wait_until(lambda: scraped() == jobs, "a scrape of each", LIMIT_S)
+        assert asked("up == 0") == []
         dispensed = 'drink_drops_total{machine="d",outcome="dispensed"} >= 1'
         wait_until(lambda: asked(dispensed), "the drop in a scrape", LIMIT_S)
         groups = get(system.prometheus_port, "/api/v1/rules")["data"]["groups"]
@@ -54,5 +66,5 @@ def test_prometheus_scrapes_the_frontend_and_has_the_rules(
             lambda: get(system.alertmanager_port, "/api/v2/status"), "Alertmanager", LIMIT_S
         )
         assert "receiver: nobody" in status["config"]["original"]
-        why = json.loads(system.run("frontend", "drink-frontend", "health", "--json"))
+        why = json.loads(system.run(house.frontends[0], "drink-frontend", "health", "--json"))
         assert (why["status"], why["details"]) == ("SERVING", None)
