@@ -55,6 +55,7 @@ PLAN = Plan(
         "monitor": f"{QUICK}\nbooks_hour = -1",
         "links": "stats_interval_s = 1",
         "alarms": "keep_s = 0.2",
+        "accounts.kiosks": "failures_free = 5",
     },
     agent={"board": "probe_interval_s = 0.5"},
 )
@@ -265,6 +266,7 @@ def test_a_slot_that_the_board_does_not_have(house: House) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_what_another_agent_does_with_the_token_of_a_machine(house: House) -> None:
     system = house.system
     system.agents["ld"].stop()
@@ -287,6 +289,7 @@ def test_what_another_agent_does_with_the_token_of_a_machine(house: House) -> No
         house.told(kind, "ld")
     for kind in kinds:
         house.close(kind, "ld")
+    system.agents["ld"].start()
 
 
 @pytest.mark.slow
