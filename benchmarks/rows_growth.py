@@ -99,7 +99,7 @@ async def starts(folder: Path, sizes: Sizes) -> list[Row]:
 
 def filled(data: Path, count: int) -> Path:
     """The folder of an installation with so many drops; made once and kept."""
-    folder = data / f"drops-{_schema()}-{count}"
+    folder = data / f"drops-{schema()}-{count}"
     complete = folder / "complete"
     frontend = Frontend(folder)
     if not complete.exists():
@@ -111,7 +111,7 @@ def filled(data: Path, count: int) -> Path:
     return folder
 
 
-def _schema() -> str:
+def schema() -> str:
     """Names the schema by its migrations, of which an unreleased one may still change."""
     digest = hashlib.sha256()
     for file in sorted(Path(versions.__path__[0]).glob("*.py")):

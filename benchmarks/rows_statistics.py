@@ -1,8 +1,10 @@
 """Rows about statistics: each question that an RPC asks of the sums of ten years."""
 
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -10,7 +12,8 @@ from typing import Any
 
 from google.protobuf.message import Message
 
-from benchmarks.fill_statistics import fill_statistics, make_administrator
+from benchmarks.fill_statistics import Filled, fill_statistics, make_administrator
+from benchmarks.rows_growth import schema
 from benchmarks.sizes import Sizes
 from benchmarks.systems import Frontend
 from benchmarks.table import Goal, Row
@@ -38,12 +41,10 @@ _HOUR, _ACCOUNT = pb.ListStatisticsRequest.GROUPING_HOUR, pb.ListStatisticsReque
 
 async def questions(folder: Path, sizes: Sizes) -> list[Row]:
     """Each question, asked over gRPC of a frontend that does nothing else."""
-    frontend = Frontend(folder, SETTINGS)
-    frontend.install()
     present = datetime.now(UTC).year
     years = range(present + 1 - sizes.statistics_years, present + 1)
-    filled = fill_statistics(frontend.database, years, sizes.statistics_buyers)
-    make_administrator(frontend.database, ADMINISTRATOR)
+    frontend, filled = _filled(folder.parent, years, sizes.statistics_buyers)
+    frontend.configure()
     try:
         frontend.start()
         client = Client(frontend.address, ADMINISTRATOR, f"{ADMINISTRATOR}-password")
@@ -71,6 +72,22 @@ async def questions(folder: Path, sizes: Sizes) -> list[Row]:
         note=f"{filled.rows:,} rows, {filled.size / filled.rows:.0f} bytes each",
     )
     return [size, *rows]
+
+
+def _filled(data: Path, years: range, buyers: int) -> tuple[Frontend, Filled]:
+    """A frontend whose tables are filled, and with what; made once and kept."""
+    folder = data / f"statistics-{schema()}-{years.start}-{years.stop}-{buyers}"
+    complete = folder / "complete.json"
+    frontend = Frontend(folder, SETTINGS)
+    if complete.exists():
+        return frontend, Filled(**json.loads(complete.read_text()))
+    # Of a fill that was interrupted nothing is of use.
+    frontend.database.unlink(missing_ok=True)
+    frontend.install()
+    filled = fill_statistics(frontend.database, years, buyers)
+    make_administrator(frontend.database, ADMINISTRATOR)
+    complete.write_text(json.dumps(asdict(filled)))
+    return frontend, filled
 
 
 def _measure(ask: Callable[[], int]) -> tuple[int, float]:
