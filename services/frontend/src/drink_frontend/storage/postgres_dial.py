@@ -37,6 +37,21 @@ UNBOUND = (
 """Removes limits that a role may have by default: on the time of a transaction, which lock_timeout
 limits here, and on idle sessions. transaction_timeout exists in PostgreSQL 17 and newer."""
 
+_PLANS = tuple(
+    f"SET {name}"
+    for name in (
+        # One plan for all lengths of an array: the server would plan anew for each short one.
+        "plan_cache_mode = force_generic_plan",
+        # Plans are kept, those of triggers too. One that was made for a small table would read the
+        # whole of it when it has grown, and lock it against writers that take no turn.
+        *("enable_seqscan = off", "enable_hashjoin = off", "enable_mergejoin = off"),
+        # What has to read a whole table all the same seems so expensive that it would be compiled.
+        "jit = off",
+    )
+)
+"""How a writer's statements are planned: each row by its key, as SQLite does, whose only joins are
+these. https://www.postgresql.org/docs/current/runtime-config-query.html"""
+
 _DEFAULTS: dict[str, Any] = {
     "application_name": "drink-frontend",
     # Read-only servers are not used, even for queries: they may lag behind the primary.
@@ -202,11 +217,7 @@ def _session(settings: StorageSettings, *, read_only: bool) -> list[str]:
     return [
         # No statement_timeout: it would end a commit's wait for a standby and report success.
         "SET statement_timeout = 0",
-        # Statements and triggers keep the plans of their first runs. Those of a small table would
-        # read the whole of it when it has grown, and lock it against writers that take no turn.
-        "SET enable_seqscan = off",
-        # What has to read a whole table all the same seems so expensive that it would be compiled.
-        "SET jit = off",
+        *_PLANS,
         f"SET lock_timeout = {settings.busy_timeout_ms}",
         f"SET idle_in_transaction_session_timeout = {settings.busy_timeout_ms}",
         UNBOUND,
