@@ -85,6 +85,7 @@ async def starts(folder: Path, sizes: Sizes) -> list[Row]:
             goal=Goal.AT_MOST,
             limit=2,
             note=f"{bare_frontend:.2f} s with none",
+            limited_by="imports, and the CPU that the machine has for them",
         ),
         Row(
             f"agent start with {sizes.start_records:,} journal records, until its link is up",
@@ -93,6 +94,7 @@ async def starts(folder: Path, sizes: Sizes) -> list[Row]:
             goal=Goal.AT_MOST,
             limit=1,
             note=f"{bare_agent:.2f} s with none",
+            limited_by="reading and checking each record of the journal, one by one",
         ),
     ]
 
