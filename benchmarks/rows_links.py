@@ -20,6 +20,9 @@ from benchmarks.table import Goal, Row
 SETTLE_S = 3
 """Seconds after the last link is open until the memory is read and the heartbeats are counted."""
 
+ALL_AT_ONCE = "stranger_calls_per_s = 100_000\nstranger_calls_burst = 100_000"
+"""Settings for the links of thousands of machines at one address, opened as fast as they can be."""
+
 FIRST_SHARE = 10
 """One in so many links is opened before the memory is read for the first time: what the first
 links cost once for all is not what each costs."""
@@ -27,7 +30,7 @@ links cost once for all is not what each costs."""
 
 async def idle(folder: Path, sizes: Sizes) -> list[Row]:
     """Memory of an idle link, and CPU for the heartbeats of all."""
-    frontend = Frontend(folder / "links")
+    frontend = Frontend(folder / "links", {"rpc.pace": ALL_AT_ONCE})
     frontend.install()
     tokens = frontend.add_machines([f"x{number}" for number in range(sizes.links)])
     with ExitStack() as undo:
