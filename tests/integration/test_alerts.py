@@ -77,7 +77,9 @@ class House:
 
     def close(self, kind: AlarmKind, about: str) -> None:
         """Closes it as an operator, and waits as `over` does."""
-        about_row = f"  {kind}  {{}}/{about.replace('/', '/slots/')}  "
+        # Of a drop or a kiosk also its machine is told.
+        name = about.rpartition(", ")[2].replace("/", "/slots/")
+        about_row = f"  {kind}  {{}}/{name}  "
         subjects = [about_row.format(each) for each in ("drops", "machines", "kiosks")]
         rows = self.system.admin("alarms").splitlines()
         (number,) = [row.split()[0] for row in rows if any(each in row for each in subjects)]
@@ -149,9 +151,10 @@ def test_a_drop_that_is_unknown_and_one_that_is_contradicted(house: House) -> No
     board.fault("silent", slot=1)
     drop = alice.drop("d/1")
     assert drop.state == drops.Drop.STATE_UNKNOWN
-    about = drop.name.removeprefix("drops/")
+    drop_id = drop.name.removeprefix("drops/")
+    about = f"d, {drop_id}"
     house.told(AlarmKind.DROP_UNKNOWN, about)
-    house.system.admin("drops", "resolve", about, "--not-dispensed", "--why=seen")
+    house.system.admin("drops", "resolve", drop_id, "--not-dispensed", "--why=seen")
     house.over(AlarmKind.DROP_UNKNOWN, about)
     # The board's answer comes now, and says that the can fell.
     board.ask(do="say", text="4\n")
@@ -259,6 +262,9 @@ def test_a_slot_that_the_board_does_not_have(house: House) -> None:
     slot, alice = ("d", "9"), house.system.client(ALICE)
     house.system.admin("slot", "add", *slot, "--item=Ghost", "--price=5", "--available=3")
     alice.drop("d/9")
+    # It is raised with the next link.
+    house.system.agents["d"].kill()
+    house.system.agents["d"].start()
     house.told(AlarmKind.SLOT_UNLISTED, "d")
     house.system.admin("slot", "change", *slot, "--available=0", "--disabled")
     house.close(AlarmKind.SLOT_UNLISTED, "d")
@@ -307,7 +313,7 @@ def test_a_kiosk_at_which_cards_are_guessed(house: House) -> None:
             )
         reasons.add(reason(refused.value))
     assert reasons == {"CREDENTIALS_INVALID", "RATE_LIMITED"}
-    about = made.kiosk.name.removeprefix("kiosks/")
+    about = f"d, {made.kiosk.name.removeprefix('kiosks/')}"
     house.told(AlarmKind.CARDS_GUESSED, about)
     house.close(AlarmKind.CARDS_GUESSED, about)
     root.close()
