@@ -20,7 +20,10 @@ from benchmarks.table import Goal, Row
 SETTLE_S = 3
 """Seconds after the last link is open until the memory is read and the heartbeats are counted."""
 
-ALL_AT_ONCE = "stranger_calls_per_s = 100_000\nstranger_calls_burst = 100_000"
+ALL_AT_ONCE = {
+    "rpc.pace": "stranger_calls_per_s = 100_000\nstranger_calls_burst = 100_000",
+    "rpc.connections": "max = 16_384\nper_address_max = 16_384\nopening.pause_max_s = 0",
+}
 """Settings for the links of thousands of machines at one address, opened as fast as they can be."""
 
 FIRST_SHARE = 10
@@ -30,7 +33,7 @@ links cost once for all is not what each costs."""
 
 async def idle(folder: Path, sizes: Sizes) -> list[Row]:
     """Memory of an idle link, and CPU for the heartbeats of all."""
-    frontend = Frontend(folder / "links", {"rpc.pace": ALL_AT_ONCE})
+    frontend = Frontend(folder / "links", ALL_AT_ONCE)
     frontend.install()
     tokens = frontend.add_machines([f"x{number}" for number in range(sizes.links)])
     with ExitStack() as undo:
@@ -53,6 +56,8 @@ async def idle(folder: Path, sizes: Sizes) -> list[Row]:
             "bare relay",
             Goal.AT_MOST,
             1.5,
+            limited_by="gRPC's connection, which is the bare relay's too, and what a link and its"
+            " call keep",
         ),
         Row(
             f"{what}: CPU for their heartbeats",
