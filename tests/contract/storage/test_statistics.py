@@ -307,3 +307,19 @@ async def test_only_those_are_ranked_who_want_to_be(bench: Bench) -> None:
     assert [items for _, items in await ranked()] == [1]
     await bench.accounts.change(ROOT, "bob", closed=True)
     assert await ranked() == []
+
+
+async def test_those_of_some_drops_that_count_as_unknown(bench: Bench) -> None:
+    def note(tx: Transaction) -> None:
+        tx.statistics.add_unknown(["drop-1", "drop-2", "drop-4"])
+
+    def ask(tx: Transaction) -> list[set[str]]:
+        asked: tuple[list[str], ...] = ([], ["drop-3"], ["drop-2", "drop-1", "drop-2", "drop-3"])
+        return [tx.statistics.unknown_of(each) for each in asked]
+
+    def forget(tx: Transaction) -> None:
+        tx.statistics.remove_unknown(["drop-1", "drop-2", "drop-4"])
+
+    await bench.storage.write(note)
+    assert await bench.storage.read(ask) == [set(), set(), {"drop-1", "drop-2"}]
+    await bench.storage.write(forget)

@@ -73,14 +73,11 @@ _CLEAR = Statement(
         tuple_(*_KEY).in_(select(*_KEY).order_by(*_KEY).limit(bindparam("limit")).offset(NOTHING))
     )
 )
-_IS_DROP = statistics_unknown.c.drop_id == bindparam("drop_id")
-_UNKNOWN = Statement(select(statistics_unknown.c.drop_id).where(_IS_DROP))
+_NAMED = given(statistics_unknown.c.drop_id)
+_IS_NAMED = statistics_unknown.c.drop_id.in_(select(_NAMED.c.drop_id))
+_UNKNOWN = Bulk(_NAMED, select(statistics_unknown.c.drop_id).where(_IS_NAMED))
 _ADD_UNKNOWN = insert_given(statistics_unknown, "drop_id")
-_DECIDED = given(statistics_unknown.c.drop_id)
-_REMOVE_UNKNOWN = Bulk(
-    _DECIDED,
-    delete(statistics_unknown).where(statistics_unknown.c.drop_id.in_(select(_DECIDED.c.drop_id))),
-)
+_REMOVE_UNKNOWN = Bulk(_NAMED, delete(statistics_unknown).where(_IS_NAMED))
 _CLEAR_UNKNOWN = Statement(delete(statistics_unknown))
 _STATE = ("phase", "time_zone", "event_sequence", "drop_sequence")
 _PROGRESS = Statement(select(*(statistics_progress.c[name] for name in _STATE)))
@@ -279,9 +276,14 @@ class StatisticsTable:
         if given_rows:
             self._executor.exchange([(_ADD, given_rows), (_INSERT, given_rows)])
 
-    def is_unknown(self, drop_id: str) -> bool:
-        """Whether a drop counts as UNKNOWN."""
-        return self._executor.one(_UNKNOWN, drop_id=drop_id) is not None
+    def unknown_of(self, drop_ids: Iterable[str]) -> set[str]:
+        """Those of some drops that count as UNKNOWN."""
+        # A drop may have several events.
+        rows = [(drop_id,) for drop_id in dict.fromkeys(drop_ids)]
+        if not rows:
+            return set()
+        (found,) = self._executor.exchange([(_UNKNOWN, rows)])
+        return {drop_id for (drop_id,) in found}
 
     def add_unknown(self, drop_ids: Iterable[str]) -> None:
         """Notes that drops count as UNKNOWN."""

@@ -237,11 +237,12 @@ def _anew(before: Progress, zone: str) -> Progress:
 def _follow(tx: Transaction, before: Progress, newest: int) -> tuple[Tally, Progress, bool]:
     """What the next events add, how far the sums are then, and whether events are left."""
     calendar, tally, reached = calendar_of(before.time_zone), Tally(), before.event_sequence
-    for sequence, drops in tx.events.outcomes_after(reached, BATCHES_AT_ONCE):
+    batches = list(tx.events.outcomes_after(reached, BATCHES_AT_ONCE))
+    unknown = tx.statistics.unknown_of(drop.id for _, drops in batches for drop in drops)
+    for sequence, drops in batches:
         for drop in drops:
             if before.phase is Phase.FOLLOWING or _is_counted(tx, drop, before.drop_sequence):
-                was_unknown = tx.statistics.is_unknown(drop.id)
-                tally.follow(drop, *_place(calendar, drop), was_unknown=was_unknown)
+                tally.follow(drop, *_place(calendar, drop), was_unknown=drop.id in unknown)
         reached = sequence
         if len(tally.rows) >= ROWS_AT_ONCE:
             break
