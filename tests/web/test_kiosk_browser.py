@@ -35,7 +35,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     key.write_text("a key for cards of 32 characters", encoding="utf-8")
     plan = replace(
         PLAN,
-        frontend={"accounts": f'card_key_file = "{key}"'},
+        frontend={
+            "accounts": f'card_key_file = "{key}"',
+            # One card buys here what a hundred do elsewhere.
+            "accounts.kiosks": "card_burst = 1_000\nreads_burst = 1_000",
+        },
         agent={"reader": 'type = "serial"\nport = "{machine}.reader"\nbackoff_limit_s = 1.0'},
     )
     with LocalSystem(folder, with_own_ports(plan)) as system:
