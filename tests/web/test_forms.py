@@ -5,7 +5,7 @@ import pytest
 from starlette.requests import Request
 
 from drink_web.errors import PageError
-from drink_web.forms import FIELDS_MAX, local_path, read_form, read_upload, untouched
+from drink_web.forms import FIELDS_MAX, local_path, read_form, read_upload, touched, untouched
 
 FORM = b"application/x-www-form-urlencoded"
 
@@ -116,3 +116,9 @@ async def test_an_upload_that_does_not_arrive_is_not_waited_for() -> None:
 )
 def test_a_field_is_untouched_that_has_what_was_shown(form: dict[str, str], expected: bool) -> None:
     assert untouched(form, "price") is expected
+
+
+def test_only_what_was_touched_is_sent() -> None:
+    form = {"name": "Tea", "shown.name": "Mate", "price": "50", "shown.price": "50"}
+    fields = {"display_name": "Tea", "price": 50, "barcode": ""}
+    assert touched(form, fields, {"display_name": "name"}) == {"display_name": "Tea", "barcode": ""}

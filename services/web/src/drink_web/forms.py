@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
+from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import UploadFile
@@ -117,6 +118,24 @@ def untouched(form: Mapping[str, str], field: str) -> bool:
     """
     shown = form.get(f"shown.{field}")
     return shown is not None and form.get(field, "").strip() == shown.strip()
+
+
+def touched(
+    form: Mapping[str, str], fields: Mapping[str, Any], inputs: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The fields of a request that are not `untouched`.
+
+    Args:
+        form: The form as it was sent.
+        fields: What was read from it, by the request's names.
+        inputs: The form's names for those fields that have another one there.
+    """
+    names = inputs or {}
+    return {
+        field: value
+        for field, value in fields.items()
+        if not untouched(form, names.get(field, field))
+    }
 
 
 def local_path(text: str) -> str:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 from drink.v1 import item_service_pb2 as pb
 from drink_web import views
 from drink_web.errors import CallError, PageError
-from drink_web.forms import untouched
+from drink_web.forms import touched
 from drink_web.images import shrink
 from drink_web.visit import Visit
 
@@ -122,8 +122,7 @@ async def change(visit: Visit) -> Response:
         fields, problem = _fields(form)
         if problem:
             return await _item_page(visit, 422, where="item", problem=visit.texts(problem))
-        typed = {"display_name": "name", "price": "price", "barcode": "barcode"}
-        changed = {each: fields[each] for each in fields if not untouched(form, typed[each])}
+        changed = touched(form, fields, {"display_name": "name"})
         if not changed:
             return visit.redirect(f"/admin/{_name(visit)}?done=changed")
         method, request = api.UpdateItem, pb.UpdateItemRequest(name=_name(visit), **changed)

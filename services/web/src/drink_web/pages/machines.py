@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.responses import Response
 
 from drink.v1 import machine_service_pb2 as pb
 from drink_web import views
 from drink_web.errors import CallError
-from drink_web.forms import untouched
+from drink_web.forms import touched
 from drink_web.pages.items import list_items
 from drink_web.temperatures import SPANS, draw
 from drink_web.visit import Visit
@@ -125,8 +124,7 @@ async def change(visit: Visit) -> Response:
     if texts is None:
         problem = visit.texts("problem_machine_texts")
         return await machine_page(visit, 422, where="machine", problem=problem)
-    fields: dict[str, Any] = {**texts, "enabled": form.get("enabled") == "yes"}
-    changed = {field: value for field, value in fields.items() if not untouched(form, field)}
+    changed = touched(form, {**texts, "enabled": form.get("enabled") == "yes"})
     try:
         if changed:
             request = pb.UpdateMachineRequest(name=_name(visit), **changed)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from drink.v1 import machine_service_pb2 as pb
 from drink_web import views
 from drink_web.errors import CallError, PageError
-from drink_web.forms import untouched
+from drink_web.forms import touched
 from drink_web.pages.items import list_items
 from drink_web.pages.machines import find_machine, machine_page
 from drink_web.pages.stock_history import stock_history
@@ -86,7 +86,7 @@ async def change(visit: Visit) -> Response:
     if wrong:
         return await slot_page(visit, 422, problem=visit.texts(wrong))
     fields["enabled"] = form.get("enabled") == "yes"
-    changed = {field: value for field, value in fields.items() if not untouched(form, field)}
+    changed = touched(form, fields)
     request = pb.UpdateSlotRequest(name=_name(visit), **changed)
     try:
         if changed:
