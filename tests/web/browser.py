@@ -20,6 +20,9 @@ SIZES = {"phone": (390, 844), "desktop": (1280, 900), "kiosk": (1024, 600)}
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 """The rules of WCAG 2.2 AA, as axe-core names them."""
 
+TOO_WIDE = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+"""Whether a page has to be scrolled sideways."""
+
 needs_browser = pytest.mark.skipif(
     not Path(CHROMIUM).exists(), reason="needs Chromium: apt-get install chromium"
 )
@@ -107,6 +110,4 @@ def violations(page: Page) -> list[str]:
 
 def is_too_wide(page: Page) -> bool:
     """Whether the page has to be scrolled sideways."""
-    return bool(
-        page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-    )
+    return bool(page.evaluate(TOO_WIDE))

@@ -1,44 +1,22 @@
 """What the page knows of its reader in a browser: the login that ended, and the time zone."""
 
 import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Page, async_playwright, expect
+from playwright.async_api import Page, expect
 
-from tests.support.rpc_frontend import PASSWORD
-from tests.web.browser import CHROMIUM, needs_browser
-from tests.web.drop_states import hold, served_house
-from tests.web.visitor import House
+from tests.web.browser import needs_browser
+from tests.web.drop_states import hold
+from tests.web.reader import ann, log_in
 
 pytestmark = needs_browser
 
 LONG_S = 400 * 86_400
 """Seconds after which no login is good any more."""
-
-
-@asynccontextmanager
-async def ann(folder: Path, **how: Any) -> AsyncIterator[tuple[House, Page]]:
-    """Ann at the page in a browser, logged in."""
-    async with served_house(folder) as (house, origin), async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page(base_url=origin, **how)
-        await page.goto("/login")
-        await log_in(page)
-        await page.wait_for_url("**/")
-        yield house, page
-        await browser.close()
-
-
-async def log_in(page: Page) -> None:
-    await page.fill("[name=user]", "ann")
-    await page.fill("[name=password]", PASSWORD)
-    await page.click("main button")
 
 
 @pytest.mark.parametrize("scripts", [True, False])

@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
-from tests.support.rpc_frontend import PASSWORD
-from tests.web.browser import AXE, CHROMIUM, SIZES, axe_rules, needs_browser
-from tests.web.drop_states import NAME_MAX, STATES, hold, served_house
+from tests.web.browser import AXE, SIZES, TOO_WIDE, axe_rules, needs_browser
+from tests.web.drop_states import NAME_MAX, STATES, hold
+from tests.web.reader import ann
 
 pytestmark = needs_browser
 
@@ -52,21 +52,14 @@ LINES = """() => [...document.querySelectorAll("#drop .count strong")].map(each 
 async def look_at_all(folder: Path, size: str, scheme: Any, language: str) -> None:
     """Looks at all states at that size."""
     width, height = SIZES[size]
-    async with served_house(folder) as (house, origin), async_playwright() as playwright:
+    how = {
+        "viewport": {"width": width, "height": height},
+        "color_scheme": scheme,
+        "locale": language,
+        "reduced_motion": "reduce",
+    }
+    async with ann(folder, **how) as (house, page):
         hold(house)
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = await browser.new_page(
-            base_url=origin,
-            viewport={"width": width, "height": height},
-            color_scheme=scheme,
-            locale=language,
-            reduced_motion="reduce",
-        )
-        await page.goto("/login")
-        await page.fill("[name=user]", "ann")
-        await page.fill("[name=password]", PASSWORD)
-        await page.click("main button")
-        await page.wait_for_url("**/")
         for name in STATES:
             answer = await page.goto(f"/drops/{name}")
             assert answer is not None
@@ -81,9 +74,7 @@ async def look_at_all(folder: Path, size: str, scheme: Any, language: str) -> No
             await page.evaluate(AXE.read_text(encoding="utf-8"))
             found = await page.evaluate(f"axe.run({axe_rules()})")
             assert found["violations"] == [], name
-            wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
-            assert not await page.evaluate(wide), name
-        await browser.close()
+            assert not await page.evaluate(TOO_WIDE), name
 
 
 async def test_every_state_is_readable_on_a_phone(tmp_path: Path) -> None:
