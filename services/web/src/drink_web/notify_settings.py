@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from drink_web.metrics.settings import check_listen
+from drink_web.metrics.settings import Listen
 
 URL_BYTES_MAX = 16_384
 """Bytes of the largest file with a channel's address."""
@@ -130,18 +130,13 @@ class NotifySettings(_Section):
     lines_max: int = Field(default=20, ge=1, le=500)
     """Alarms that a message shows; default 20. How many more there are is said."""
 
-    metrics_listen: str = "127.0.0.1:9466"
+    metrics_listen: Listen = "127.0.0.1:9466"
     """Address and port where Prometheus reads the notifier's metrics; default 127.0.0.1:9466, only
     this host. Port 0 takes any free one; an empty text serves none. The limits are those of the
     section `metrics`."""
 
     channels: tuple[ChannelSettings, ...] = Field(default=(), max_length=20)
     """A way in which people are told, one section for each, 20 at most."""
-
-    @field_validator("metrics_listen")
-    @classmethod
-    def _listen(cls, value: str) -> str:
-        return check_listen(value)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -1,13 +1,14 @@
 """Settings of the metrics."""
 
 import re
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 _LISTEN = re.compile(r"(?:\[(?P<v6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\s:\[\]]+)):(?P<port>\d{1,5})")
 
 
-def check_listen(value: str) -> str:
+def _check_listen(value: str) -> str:
     """An address and port, or an empty text.
 
     Raises:
@@ -19,12 +20,16 @@ def check_listen(value: str) -> str:
     return value
 
 
+Listen = Annotated[str, AfterValidator(_check_listen)]
+"""Where metrics are served: address and port, or an empty text for nowhere."""
+
+
 class MetricsSettings(BaseModel):
     """The port where Prometheus reads the metrics of `drink-web serve`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    listen: str = "127.0.0.1:9465"
+    listen: Listen = "127.0.0.1:9465"
     """Address and port; default 127.0.0.1:9465, only this host. Port 0 takes any free one; an empty
     text serves and counts nothing. While the port is taken, the page serves without it and tries
     again."""
@@ -43,11 +48,6 @@ class MetricsSettings(BaseModel):
     retry_interval_s: float = Field(default=30, gt=0, le=3_600)
     """Seconds until a port that is taken is tried again; default 30: the process that had it may be
     about to end."""
-
-    @field_validator("listen")
-    @classmethod
-    def _listen(cls, value: str) -> str:
-        return check_listen(value)
 
     @property
     def address(self) -> tuple[str, int] | None:

@@ -83,11 +83,11 @@ LOOP_LAG = _times(
     "drink_web_event_loop_lag_seconds",
     "By how much a timer of the event loop was late, measured twice a second.",
 )
-SCRAPES_REFUSED = _counter(
-    "drink_web_scrapes_refused_total",
+_REFUSED = (
     "Connections to the port of the metrics that were refused or cut: too many at once, no"
-    " complete request in time, or an answer that was not read.",
+    " complete request in time, or an answer that was not read."
 )
+SCRAPES_REFUSED = _counter("drink_web_scrapes_refused_total", _REFUSED)
 
 # --- the notifier ---
 
@@ -130,11 +130,7 @@ NOTIFY_SUCCESS = Spec(
     ("channel",),
 )
 NOTIFY_BUILD_INFO = Spec("drink_notify_build_info", "Always 1; version of the page.", ("version",))
-NOTIFY_SCRAPES_REFUSED = _counter(
-    "drink_notify_scrapes_refused_total",
-    "Connections to the port of the metrics that were refused or cut: too many at once, no"
-    " complete request in time, or an answer that was not read.",
-)
+NOTIFY_SCRAPES_REFUSED = _counter("drink_notify_scrapes_refused_total", _REFUSED)
 
 SECTIONS: tuple[tuple[str, tuple[Spec, ...]], ...] = (
     ("Requests", (REQUESTS, REQUEST_SECONDS, STREAMS, BROWSERS)),

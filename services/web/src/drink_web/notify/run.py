@@ -35,7 +35,6 @@ async def notify(settings: Settings) -> None:
         Channel(each, chosen, sender, (api, api.caller(token)), facts[each.name])
         for each, sender in senders
     ]
-    served = settings.metrics.model_copy(update={"listen": chosen.metrics_listen})
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -44,6 +43,7 @@ async def notify(settings: Settings) -> None:
     _log.info("notifying", extra={"facts": {"channels": names}})
     works = [asyncio.create_task(channel.run(), name=channel.name) for channel in channels]
     if chosen.metrics_listen:
+        served = settings.metrics.model_copy(update={"listen": chosen.metrics_listen})
         port = MetricsPort(served, NotifyMetrics(facts))
         works.append(asyncio.create_task(port.run(), name="metrics port"))
     stopping = asyncio.create_task(stop.wait(), name="stop")
