@@ -195,7 +195,7 @@ class Frontend:
     ) -> tuple[RpcServer, SessionServer]:
         """The two edges for buyers, over the same use cases."""
         settings = self._settings
-        self._monitor = _monitor(settings, self._storage, clock, self._me, self._open_links)
+        self._watch = _alarm_watch(settings, self._storage, clock, self._me, self._open_links)
         self._notifications = Notifications(self._storage, clock)
         self._events = Events(self._storage, clock, settings.events)
         self._counting = Counting(self._storage, settings.statistics)
@@ -281,7 +281,7 @@ class Frontend:
                 ("permits", self._permits.run()),
                 ("journals", self._journals.run()),
                 ("alarms", self._alarms.run()),
-                ("monitor", self._monitor.run()),
+                ("monitor", self._watch.run()),
                 *(("leavers", each.run()) for each in self._leavers),
                 ("events", self._events.run()),
                 ("statistics", self._counting.run()),
@@ -350,7 +350,7 @@ class Frontend:
         return await self._storage.readable()
 
 
-def _monitor(
+def _alarm_watch(
     settings: Settings, storage: Database, clock: Clock, me: FrontendInstance, links: Links
 ) -> AlarmWatch:
     served = [settings.rpc.tls_certificate]
