@@ -3,11 +3,10 @@
 import re
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.web.browser import needs_browser
 from tests.web.drop_states import hold
