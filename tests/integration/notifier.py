@@ -5,12 +5,20 @@ from typing import Self
 
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import account_service_pb2_grpc
+from drink_frontend.domain.alarms import AlarmKind
+from drink_web.texts import TEXTS
 from scripts.client import CALL_LIMIT_S, open_channel
 from scripts.local_system import LocalSystem
 from scripts.plan import UserPlan
 from scripts.processes import Process
 from tests.fakes.receivers import MailServer, WebHook
 from tests.support.ports import free_port
+
+TITLES = {kind: TEXTS["en"](f"alarm_{kind}") for kind in AlarmKind}
+"""What each kind of alarm is called in what is told."""
+
+LIMIT_S = 60
+"""Seconds within which something is told."""
 
 TIMES = """look_s = 0.2
 group_s = 0.2
@@ -33,6 +41,7 @@ class Notifier:
     Attributes:
         process: The process.
         metrics_port: Port of its metrics.
+        receivers: Whom it tells.
     """
 
     def __init__(
@@ -40,7 +49,8 @@ class Notifier:
     ) -> None:
         self._system = system
         self._admin = admin
-        self._receivers = receivers
+        self._channels = receivers
+        self.receivers = tuple(receivers.values())
         self.metrics_port = free_port()
         self.process = Process(
             "notify", ["drink-web", "--config=notify.toml", "notify"], system.folder
@@ -49,7 +59,7 @@ class Notifier:
     def __enter__(self) -> Self:
         folder = self._system.folder.absolute()
         channels = ""
-        for name, receiver in self._receivers.items():
+        for name, receiver in self._channels.items():
             (folder / f"{name}.url").write_text(f"{receiver.url}\n", encoding="utf-8")
             channels += f'[[notify.channels]]\nname = "{name}"\nurl_file = "{folder}/{name}.url"\n'
         (folder / "notify.token").write_text(self._token(), encoding="utf-8")
@@ -70,6 +80,19 @@ class Notifier:
         self.process.start()
         self.process.wait_for("notifying")
         self.process.wait_for("metrics_listening")
+
+    def told(self, kind: AlarmKind, about: str) -> None:
+        """Waits until all have been told that an alarm began."""
+        for receiver in self.receivers:
+            receiver.wait_for(f"] {TITLES[kind]}: {about}, since", LIMIT_S)
+
+    def over(self, kind: AlarmKind, about: str) -> None:
+        """Waits until all have been told that it is over, and checks that each was told once."""
+        title = TITLES[kind]
+        for receiver in self.receivers:
+            receiver.wait_for(f"Over: {title}: {about}, from", LIMIT_S)
+            lines = receiver.lines(f"{title}: {about},")
+            assert len(lines) == 2, lines
 
     def _token(self) -> str:
         """A login for nothing else."""

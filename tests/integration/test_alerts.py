@@ -18,22 +18,16 @@ import pytest
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import kiosk_service_pb2 as kiosks
 from drink_frontend.domain.alarms import AlarmKind
-from drink_web.texts import TEXTS
 from scripts.local_system import LocalSystem
 from scripts.plan import MachinePlan, Plan, SlotPlan, UserPlan
-from tests.fakes.receivers import MailServer, Received, WebHook
+from tests.fakes.receivers import MailServer, WebHook
 from tests.integration.audited_system import reason
-from tests.integration.notifier import Notifier
+from tests.integration.notifier import LIMIT_S, TITLES, Notifier
 from tests.integration.stolen_token import link, result
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-LIMIT_S = 60
-ELSEWHERE = dict.fromkeys(
-    ("DIRECTORY_AWAY", "DIRECTORY_SHRUNK"), "tests/frontend/usecases/test_leavers.py"
-)
-"""Kinds that take hours to be raised, and where that is tested without waiting."""
+FILES = (Path(__file__), Path(__file__).with_name("test_alerts_directory.py"))
+"""Where alarms are raised; those of a directory need another house."""
 
-TITLES = {kind: TEXTS["en"](f"alarm_{kind}") for kind in AlarmKind}
 HOUR_END_S = 20
 """Seconds before the end of an hour in which a check of the books may be too late for it."""
 ROOT = UserPlan("root", "secret-of-root", 0, admin=True)
@@ -66,17 +60,11 @@ class House:
 
     def __init__(self, system: LocalSystem, mail: MailServer, hook: WebHook) -> None:
         self.system = system
-        self.receivers: tuple[Received, ...] = (mail, hook)
         self.hook = hook
         self.notifier = Notifier(system, ROOT, {"mail": mail, "hook": hook})
 
-    def told(self, kind: AlarmKind, about: str) -> None:
-        """Waits until both have been told that it began."""
-        for receiver in self.receivers:
-            receiver.wait_for(f"] {TITLES[kind]}: {about}, since", LIMIT_S)
-
     def close(self, kind: AlarmKind, about: str) -> None:
-        """Closes it as an operator, and waits as `over` does."""
+        """Closes it as an operator, and waits until that is told."""
         # Of a drop or a kiosk also its machine is told.
         name = about.rpartition(", ")[2].replace("/", "/slots/")
         about_row = f"  {kind}  {{}}/{name}  "
@@ -84,15 +72,7 @@ class House:
         rows = self.system.admin("alarms").splitlines()
         (number,) = [row.split()[0] for row in rows if any(each in row for each in subjects)]
         self.system.admin("alarm", "close", number, "--why=seen")
-        self.over(kind, about)
-
-    def over(self, kind: AlarmKind, about: str) -> None:
-        """Waits until both have been told that it is over, and checks that each was told once."""
-        title = TITLES[kind]
-        for receiver in self.receivers:
-            receiver.wait_for(f"Over: {title}: {about}, from", LIMIT_S)
-            lines = receiver.lines(f"{title}: {about},")
-            assert len(lines) == 2, lines
+        self.notifier.over(kind, about)
 
     def restart_frontend(self, monitor: str, *statements: str) -> None:
         """With other settings, a certificate for sessions, and what is done to the books."""
@@ -141,9 +121,9 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 def test_a_machine_whose_agent_is_killed(house: House) -> None:
     agent = house.system.agents["ld"]
     agent.kill()
-    house.told(AlarmKind.MACHINE_OFFLINE, "ld")
+    house.notifier.told(AlarmKind.MACHINE_OFFLINE, "ld")
     agent.start()
-    house.over(AlarmKind.MACHINE_OFFLINE, "ld")
+    house.notifier.over(AlarmKind.MACHINE_OFFLINE, "ld")
 
 
 def test_a_drop_that_is_unknown_and_one_that_is_contradicted(house: House) -> None:
@@ -153,12 +133,12 @@ def test_a_drop_that_is_unknown_and_one_that_is_contradicted(house: House) -> No
     assert drop.state == drops.Drop.STATE_UNKNOWN
     drop_id = drop.name.removeprefix("drops/")
     about = f"d, {drop_id}"
-    house.told(AlarmKind.DROP_UNKNOWN, about)
+    house.notifier.told(AlarmKind.DROP_UNKNOWN, about)
     house.system.admin("drops", "resolve", drop_id, "--not-dispensed", "--why=seen")
-    house.over(AlarmKind.DROP_UNKNOWN, about)
+    house.notifier.over(AlarmKind.DROP_UNKNOWN, about)
     # The board's answer comes now, and says that the can fell.
     board.ask(do="say", text="4\n")
-    house.told(AlarmKind.DROP_CONTRADICTED, about)
+    house.notifier.told(AlarmKind.DROP_CONTRADICTED, about)
     house.close(AlarmKind.DROP_CONTRADICTED, about)
     alice.close()
 
@@ -167,9 +147,9 @@ def test_a_drop_that_is_unknown_and_one_that_is_contradicted(house: House) -> No
 def test_a_board_that_does_not_answer(house: House) -> None:
     board = house.system.boards["ld"]
     board.process.kill()
-    house.told(AlarmKind.BOARD_DOWN, "ld")
+    house.notifier.told(AlarmKind.BOARD_DOWN, "ld")
     board.start()
-    house.over(AlarmKind.BOARD_DOWN, "ld")
+    house.notifier.over(AlarmKind.BOARD_DOWN, "ld")
 
 
 @pytest.mark.slow
@@ -177,9 +157,9 @@ def test_a_machine_that_is_too_warm_and_one_that_is_too_cold(house: House) -> No
     board = house.system.boards["d"]
     for fahrenheit, kind in ((80, AlarmKind.TOO_WARM), (5, AlarmKind.TOO_COLD)):
         board.ask(do="temperature", fahrenheit=fahrenheit)
-        house.told(kind, "d")
+        house.notifier.told(kind, "d")
         board.ask(do="temperature", fahrenheit=40)
-        house.over(kind, "d")
+        house.notifier.over(kind, "d")
 
 
 @pytest.mark.slow
@@ -187,27 +167,27 @@ def test_a_slot_that_is_low_then_empty_then_full(house: House) -> None:
     count = ("slot", "count", "ld", "1")
     house.system.admin("slot", "change", "ld", "1", "--low-stock", "2")
     house.system.admin(*count, "1")
-    house.told(AlarmKind.SLOT_LOW, "ld/1")
+    house.notifier.told(AlarmKind.SLOT_LOW, "ld/1")
     house.system.admin(*count, "0")
-    house.told(AlarmKind.SLOT_EMPTY, "ld/1")
+    house.notifier.told(AlarmKind.SLOT_EMPTY, "ld/1")
     house.system.admin(*count, "5")
-    house.over(AlarmKind.SLOT_LOW, "ld/1")
-    house.over(AlarmKind.SLOT_EMPTY, "ld/1")
+    house.notifier.over(AlarmKind.SLOT_LOW, "ld/1")
+    house.notifier.over(AlarmKind.SLOT_EMPTY, "ld/1")
 
 
 @pytest.mark.slow
 def test_a_slot_that_its_sensor_disables(house: House) -> None:
     board, kind = house.system.boards["d"], AlarmKind.SLOT_DISABLED
     board.ask(do="sensor", slot=2, stocked=False)
-    house.told(kind, "d/2")
-    house.told(AlarmKind.SENSOR_CONTRADICTED, "d/2")
+    house.notifier.told(kind, "d/2")
+    house.notifier.told(AlarmKind.SENSOR_CONTRADICTED, "d/2")
     board.ask(do="sensor", slot=2, stocked=None)
-    house.over(kind, "d/2")
+    house.notifier.over(kind, "d/2")
     house.close(AlarmKind.SENSOR_CONTRADICTED, "d/2")
 
 
 def test_a_channel_that_fails_is_told_by_the_other(house: House) -> None:
-    mail, hook = house.receivers
+    mail, hook = house.notifier.receivers
     title = TITLES[AlarmKind.CHANNEL_FAILED]
     house.hook.status = 500
     house.system.agents["ld"].kill()
@@ -216,7 +196,7 @@ def test_a_channel_that_fails_is_told_by_the_other(house: House) -> None:
     mail.wait_for(f"Over: {title}: hook, from", LIMIT_S)
     house.system.agents["ld"].start()
     house.system.wait_ready("ld")
-    for receiver in house.receivers:
+    for receiver in house.notifier.receivers:
         begun = time.monotonic()
         while len(receiver.lines("ver: A machine is offline: ld,")) < 2:
             assert time.monotonic() - begun < LIMIT_S, receiver.messages
@@ -245,7 +225,7 @@ def test_disk_certificate_books_and_backup(house: House) -> None:
         "UPDATE accounts SET debits_posted = debits_posted + 7 WHERE kind = 'FUNDING'",
     )
     for kind, about in facts:
-        house.told(kind, about)
+        house.notifier.told(kind, about)
     system.admin("backup", str(folder / "copy.db"))
     system.admin(*server, "365")
     house.restart_frontend(
@@ -254,7 +234,7 @@ def test_disk_certificate_books_and_backup(house: House) -> None:
         "UPDATE upkeep SET done_ms = 0 WHERE task = 'BOOKS'",
     )
     for kind, about in facts:
-        house.over(kind, about)
+        house.notifier.over(kind, about)
 
 
 @pytest.mark.slow
@@ -265,7 +245,7 @@ def test_a_slot_that_the_board_does_not_have(house: House) -> None:
     # It is raised with the next link.
     house.system.agents["d"].kill()
     house.system.agents["d"].start()
-    house.told(AlarmKind.SLOT_UNLISTED, "d")
+    house.notifier.told(AlarmKind.SLOT_UNLISTED, "d")
     house.system.admin("slot", "change", *slot, "--available=0", "--disabled")
     house.close(AlarmKind.SLOT_UNLISTED, "d")
     alice.close()
@@ -292,7 +272,7 @@ def test_what_another_agent_does_with_the_token_of_a_machine(house: House) -> No
         AlarmKind.LINK_REFUSED,
     )
     for kind in kinds:
-        house.told(kind, "ld")
+        house.notifier.told(kind, "ld")
     for kind in kinds:
         house.close(kind, "ld")
     system.agents["ld"].start()
@@ -314,17 +294,14 @@ def test_a_kiosk_at_which_cards_are_guessed(house: House) -> None:
         reasons.add(reason(refused.value))
     assert reasons == {"CREDENTIALS_INVALID", "RATE_LIMITED"}
     about = f"d, {made.kiosk.name.removeprefix('kiosks/')}"
-    house.told(AlarmKind.CARDS_GUESSED, about)
+    house.notifier.told(AlarmKind.CARDS_GUESSED, about)
     house.close(AlarmKind.CARDS_GUESSED, about)
     root.close()
 
 
 def test_every_kind_is_raised_by_a_test() -> None:
-    here = Path(__file__).read_text("utf-8")
-    raised = set(re.findall(r"AlarmKind\.(\w+)", here))
-    assert {*AlarmKind} - raised == set(ELSEWHERE)
-    for kind, test in ELSEWHERE.items():
-        assert kind in (REPOSITORY / test).read_text("utf-8")
+    text = "".join(each.read_text("utf-8") for each in FILES)
+    assert set(re.findall(r"AlarmKind\.(\w+)", text)) == set(AlarmKind)
 
 
 def test_no_log_has_an_address_of_a_channel(house: House) -> None:

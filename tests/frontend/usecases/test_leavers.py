@@ -14,7 +14,7 @@ from drink_frontend.domain.errors import (
 )
 from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.usecases.accounts import Accounts
-from drink_frontend.usecases.leavers import FAILURES_MAX, FIRST_S, RETRY_S, Leavers, Outcome
+from drink_frontend.usecases.leavers import FAILURES_MAX, Leavers, LookTimes, Outcome
 from drink_frontend.usecases.settings import AccountSettings
 from tests.fakes.directory import FakeDirectory
 from tests.fakes.randomness import CountingRandomness
@@ -22,6 +22,7 @@ from tests.support.bench import CARD_KEY, Bench
 from tests.support.ids import ROOT
 
 HERE = "192.0.2.1"
+TIMES = LookTimes(86_400)
 ME = FrontendInstance("me", "here:1", "1", 1)
 OTHER = FrontendInstance("other", "there:1", "1", 2)
 NAMES = ("eve", "mallory", "oscar", "peggy", "trent")
@@ -59,7 +60,7 @@ class House:
             self.directory,
             self.bench.clock,
             me,
-            interval_s=86_400,
+            TIMES,
             share_max=0.2,
             sleep=sleep,
         )
@@ -239,12 +240,12 @@ async def test_of_several_frontends_the_first_one_looks(house: House, bench: Ben
     for each in (OTHER, ME):
         await bench.storage.write(lambda tx, each=each: tx.frontends.beat(each))  # type: ignore[misc]
     house.leaves("eve")
-    assert await pauses(house, OTHER, 3) == [FIRST_S, RETRY_S, RETRY_S]
+    assert await pauses(house, OTHER, 3) == [TIMES.first_s, TIMES.retry_s, TIMES.retry_s]
     assert await house.closed() == []
-    assert await pauses(house, ME, 3) == [FIRST_S, 86_400, 86_400]
+    assert await pauses(house, ME, 3) == [TIMES.first_s, TIMES.interval_s, TIMES.interval_s]
     assert await house.closed() == ["eve"]
     house.directory.is_away = True
-    assert await pauses(house, ME, 2) == [FIRST_S, RETRY_S]
+    assert await pauses(house, ME, 2) == [TIMES.first_s, TIMES.retry_s]
 
 
 async def pauses(house: House, me: FrontendInstance, count: int) -> Sequence[float]:

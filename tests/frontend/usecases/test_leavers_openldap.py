@@ -10,7 +10,7 @@ from drink_frontend.domain.sign_in_errors import NotMemberError
 from drink_frontend.system.clock import SystemClock
 from drink_frontend.system.directory.ldap import LdapDirectory
 from drink_frontend.usecases.accounts import Accounts
-from drink_frontend.usecases.leavers import Leavers, Outcome
+from drink_frontend.usecases.leavers import Leavers, LookTimes, Outcome
 from drink_frontend.usecases.settings import AccountSettings
 from tests.fakes.randomness import CountingRandomness
 from tests.support.bench import Bench
@@ -41,7 +41,7 @@ async def test_who_leaves_the_group_is_closed_and_a_missing_group_closes_nobody(
                 directory,
                 bench.clock,
                 FrontendInstance("me", "here:1", "1", 1),
-                interval_s=86_400,
+                LookTimes(86_400),
                 share_max=0.3,
             )
             for name in PEOPLE:

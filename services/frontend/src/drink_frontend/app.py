@@ -49,7 +49,7 @@ from drink_frontend.usecases.drops import Drops
 from drink_frontend.usecases.events import Events
 from drink_frontend.usecases.items import Items
 from drink_frontend.usecases.journals import Journals
-from drink_frontend.usecases.leavers import Leavers
+from drink_frontend.usecases.leavers import Leavers, LookTimes
 from drink_frontend.usecases.links import Links
 from drink_frontend.usecases.machines import Machines
 from drink_frontend.usecases.notifications import Notifications
@@ -375,11 +375,11 @@ def _leavers(
     directory: Directory | None,
 ) -> Sequence[Leavers]:
     """What looks for leavers, if there is a directory that can be asked."""
-    if directory is None or not settings.ldap.looks_for_leavers:
+    ldap = settings.ldap
+    if directory is None or not ldap.looks_for_leavers:
         return ()
-    interval_s = settings.ldap.check_hours * 3_600
-    share_max = settings.ldap.check_share_max
-    return (Leavers(storage, directory, clock, me, interval_s=interval_s, share_max=share_max),)
+    times = LookTimes(ldap.check_hours * 3_600, ldap.check_first_s, ldap.check_retry_s)
+    return (Leavers(storage, directory, clock, me, times, share_max=ldap.check_share_max),)
 
 
 def _shared_out(settings: Settings) -> DescriptorBudget:

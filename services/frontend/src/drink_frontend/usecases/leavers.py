@@ -28,15 +28,24 @@ from drink_frontend.usecases.users import check_administered
 
 log = structlog.get_logger(__name__)
 
-FIRST_S = 60.0
-"""Seconds from the start to the first look: a directory may start together with the frontend."""
-
-RETRY_S = 600.0
-"""Seconds until the next look after one that failed, and until a frontend looks whether it is the
-one that started first."""
-
 FAILURES_MAX = 3
-"""Looks one after another that fail before an alarm is raised: half an hour."""
+"""Looks one after another that fail before an alarm is raised: half an hour by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class LookTimes:
+    """When it is looked.
+
+    Attributes:
+        interval_s: Seconds between two looks.
+        first_s: Seconds from the start to the first look.
+        retry_s: Seconds until the next look after one that failed, and until a frontend looks
+            whether it is the one that started first.
+    """
+
+    interval_s: float
+    first_s: float = 60
+    retry_s: float = 600
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +73,7 @@ class Leavers:
         directory: The directory.
         clock: Time.
         me: This frontend.
-        interval_s: Seconds between two looks.
+        times: When it looks.
         share_max: Largest share of the linked accounts that one look closes; one is always closed
             if others are still there.
         sleep: Waits for that many seconds.
@@ -76,8 +85,8 @@ class Leavers:
         directory: Directory,
         clock: Clock,
         me: FrontendInstance,
+        times: LookTimes,
         *,
-        interval_s: float,
         share_max: float,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -85,19 +94,19 @@ class Leavers:
         self._directory = directory
         self._clock = clock
         self._me = me
-        self._interval_s = interval_s
+        self._times = times
         self._share_max = share_max
         self._sleep = sleep
         self._failures = 0
 
     async def run(self) -> None:
         """Looks until cancelled. No error of it disturbs the sales."""
-        await self._sleep(FIRST_S)
+        await self._sleep(self._times.first_s)
         while True:
-            pause_s = RETRY_S
+            pause_s = self._times.retry_s
             try:
                 if await self._leads() and await self.look() is not None:
-                    pause_s = self._interval_s
+                    pause_s = self._times.interval_s
             except StorageUnavailableError:
                 log.warning("leavers_postponed")
             except Exception:

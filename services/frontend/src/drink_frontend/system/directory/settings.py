@@ -134,6 +134,15 @@ class LdapSettings(BaseModel):
     """Hours between two looks who of the linked persons is still at the directory and in
     `member_group`; default 24, 0 for never. Who is not is closed. It needs `service_dn`."""
 
+    check_first_s: float = Field(default=60, ge=0, le=86_400)
+    """Seconds from the start to the first look; default 60, because a directory may start together
+    with the frontend, and takes its time."""
+
+    check_retry_s: float = Field(default=600, gt=0, le=86_400)
+    """Seconds until the next look after one that failed; default 600. After three that failed one
+    after another, half an hour, DIRECTORY_AWAY is raised. Of several frontends the one that started
+    first looks; the others see as often whether it is still there."""
+
     check_share_max: float = Field(default=0.2, ge=0, le=1)
     """Largest share of the linked accounts that one look closes; default 0.2, and one account in
     any case. If more are missing, or all, nobody is closed and DIRECTORY_SHRUNK is raised."""
