@@ -28,6 +28,7 @@ from scripts.processes import Process, wait_until
 from tests.fakes.receivers import WebHook
 from tests.integration.notifier import Notifier
 from tests.support.ports import free_port, with_own_ports
+from tests.support.scrapes import documented, exposed
 
 pytestmark = pytest.mark.skipif(
     shutil.which("prometheus") is None, reason="Debian's package prometheus is not installed"
@@ -301,6 +302,41 @@ def test_every_panel_of_every_dashboard_has_rows(
         wait_until(lambda: not empty(), "all panels have rows", LIMIT_S)
     except TimeoutError:
         pytest.fail(f"without rows: {empty()}")
+    alice.close()
+
+
+def test_the_page_of_metrics_names_all_that_is_scraped_and_nothing_else(
+    house: LocalSystem, notifier: Notifier
+) -> None:
+    alice = house.client(ALICE)
+    alice.drop("ld/1")
+    house.admin("slot", "change", "ld", "1", "--low-stock=1")
+    house.boards["ld"].ask(do="temperature", fahrenheit=40)
+    with urllib.request.urlopen(f"{house.origin}/login", timeout=LIMIT_S) as page:
+        assert page.status == 200
+    ports = {
+        "Frontend": house.metrics_port,
+        "Page": house.web_metrics_port,
+        "Notifier": notifier.metrics_port,
+    }
+
+    def wrong() -> list[str]:
+        """Names of what differs, or has no series."""
+        names = []
+        for part, port in ports.items():
+            said, found = documented(part), exposed(port)
+            own = {name for name in found if name.startswith("drink_")}
+            usual = [name for name in found if name.startswith(("process_", "python_"))]
+            assert len(said) >= 9
+            assert len(usual) + len(own) == len(found), found.keys()
+            names += [name for name in said.keys() | own if said.get(name) != found.get(name)]
+        return sorted(names)
+
+    expected = ["drink_storage_round_trips_total"]  # This database is SQLite.
+    try:
+        wait_until(lambda: wrong() == expected, "all metrics are as the page says", LIMIT_S)
+    except TimeoutError:
+        pytest.fail(f"not as the page says: {wrong()}")
     alice.close()
 
 

@@ -46,6 +46,12 @@ def test_a_clock_that_is_behind_gives_no_negative_age() -> None:
     assert samples(scrape(mail=facts))["untold_oldest_seconds", "mail"] == 0
 
 
+def test_refused_scrapes_are_counted() -> None:
+    metrics = NotifyMetrics({})
+    metrics.scrape_refused()
+    assert metrics.registry.get_sample_value("drink_notify_scrapes_refused_total") == 1
+
+
 def test_every_metric_of_the_list_is_there_and_no_other() -> None:
     text = scrape(mail=ChannelFacts(), hook=ChannelFacts())
     found = {family.name for family in text_string_to_metric_families(text)}

@@ -5,13 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    GCCollector,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from drink_web.metrics import specs
@@ -73,15 +67,14 @@ class NotifyMetrics:
         self._channels = channels
         self._now = now
         self.registry = CollectorRegistry()
-        refused = specs.NOTIFY_SCRAPES_REFUSED
-        self._scrapes_refused = Counter(refused.name, refused.help, registry=self.registry)
+        self._scrapes_refused = 0
         for collector in (ProcessCollector, PlatformCollector, GCCollector):
             collector(registry=self.registry)
         self.registry.register(self)
 
     def scrape_refused(self) -> None:
         """Counts a connection to the port of the metrics that was refused or cut."""
-        self._scrapes_refused.inc()
+        self._scrapes_refused += 1
 
     def collect(self) -> Iterator[Metric]:
         """What is measured at a scrape, as the library asks for it."""
@@ -97,6 +90,8 @@ class NotifyMetrics:
             for name, facts in self._channels.items():
                 family.add_metric((name,), value_of(facts))
             yield family
+        refused = specs.NOTIFY_SCRAPES_REFUSED
+        yield CounterMetricFamily(refused.name, refused.help, self._scrapes_refused)
         build = specs.NOTIFY_BUILD_INFO
         info = GaugeMetricFamily(build.name, build.help, labels=build.labels)
         info.add_metric((version("drink-web"),), 1)
