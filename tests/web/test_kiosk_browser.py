@@ -14,6 +14,7 @@ from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import kiosk_service_pb2 as kiosks
 from drink_agent.reader.emulator import EmulatedReader
 from scripts.local_system import LocalSystem
+from scripts.plan import SlotPlan
 from tests.support.ports import with_own_ports
 from tests.web.browser import SIZES, Watched, context_of, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, ALICE, BOB, PLAN
@@ -26,6 +27,31 @@ LIMIT_MS = 30_000
 
 CARD, BARCODE = "04a2b3c4", "4006381333931"
 
+NAMES = (
+    "Apfelschorle",
+    "Orangensaft",
+    "Schokoriegel",
+    "Fritz-Kola ohne Zucker",
+    "Multivitaminsaft",
+    "Root Beer",
+    "Vanilla Ice Cream",
+    "Hot Peanuts",
+)
+"""Items that machine d sells beside those of PLAN: together as many as fit on the screen."""
+
+BROKEN = """() => [...document.querySelectorAll(".ware strong")].flatMap(name => {
+  const text = name.firstChild, found = [];
+  for (const word of text.data.matchAll(/[^\\s-]+/g)) {
+    const at = document.createRange();
+    at.setStart(text, word.index);
+    at.setEnd(text, word.index + word[0].length);
+    if (at.getClientRects().length > 1) found.push(word[0]);
+  }
+  if (name.scrollHeight > name.clientHeight + 1) found.push(name.textContent);
+  return found;
+})"""
+"""Words of items' names that are not in one line, and names that are cut."""
+
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
@@ -33,8 +59,11 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     folder = tmp_path_factory.mktemp("kiosk")
     key = folder / "card.key"
     key.write_text("a key for cards of 32 characters", encoding="utf-8")
+    big, *others = PLAN.machines
+    more = [SlotPlan(5 + place, name, 120, 9) for place, name in enumerate(NAMES)]
     plan = replace(
         PLAN,
+        machines=(replace(big, slots=(*big.slots, *more)), *others),
         frontend={
             "accounts": f'card_key_file = "{key}"',
             # One card buys here what a hundred do elsewhere.
@@ -172,6 +201,24 @@ def test_the_tiles_are_sound_at_every_size(
         shows(page, "tiles")
         is_sound(page)
         page.click("#leave button")
+        shows(page, "start")
+
+
+@pytest.mark.parametrize("language", ["en-GB", "de-DE"])
+def test_twelve_items_are_in_sight_with_their_words_unbroken(
+    browser: Browser, house: LocalSystem, language: str
+) -> None:
+    with kiosk(browser, house, language=language) as page:
+        for kind in ("start", "tiles"):
+            shows(page, kind)
+            assert page.evaluate(BROKEN) == []
+            wares = page.locator(".ware")
+            expect(wares).to_have_count(12)
+            for place in range(12):
+                expect(wares.nth(place)).to_be_in_viewport(ratio=1)
+            if kind == "start":
+                hold(page)
+        page.click("#done")
         shows(page, "start")
 
 

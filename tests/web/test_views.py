@@ -47,6 +47,16 @@ def test_only_a_ready_machine_sells(
     assert [tile.can_drop for tile in view.tiles] == [sells, False, False]
 
 
+@pytest.mark.parametrize(
+    ("item", "is_long"),
+    [("Apfelschorle", False), ("Johannisbeere", True), ("Coke-und-Club-Mate gemischt", False)],
+)
+def test_a_name_with_a_long_word_is_shown_smaller(item: str, is_long: bool) -> None:
+    slot = machines.Slot(name="machines/d/slots/1", item=item)
+    view = views.machine_view(machines.Machine(slots=[slot]), is_current=True)
+    assert view.tiles[0].has_long_word is is_long
+
+
 def drop(state: drops.Drop.State.ValueType, **facts: object) -> drops.Drop:
     made = drops.Drop(name="drops/1", slot="machines/d/slots/1", state=state, **facts)  # type: ignore[arg-type]
     made.create_time.FromDatetime(NOW)

@@ -34,6 +34,9 @@ REQUEST_ID = re.compile(r"[A-Za-z0-9_.:-]{1,64}")
 PAGE = re.compile(r"[A-Za-z0-9_-]{22}")
 """What `new_page` gives."""
 
+LONG_WORD = 13
+"""Characters of a word that is shown smaller where there is little room."""
+
 HUES = 6
 """Colours of drawings in the place of pictures."""
 
@@ -118,6 +121,11 @@ class Tile:
     def id(self) -> str:
         """Id of the HTML element."""
         return slot_id(self.slot.name)
+
+    @property
+    def has_long_word(self) -> bool:
+        """Whether a word of the item's name is to be shown smaller."""
+        return any(len(word) >= LONG_WORD for word in re.split(r"[\s-]+", self.slot.item))
 
     @property
     def percent(self) -> int | None:
