@@ -7,7 +7,7 @@ order has one drop, each drop one outcome, and the buyers' credits are what thei
 import asyncio
 import random
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Self
@@ -25,7 +25,7 @@ from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.placement import DropOrder, Placed, Placement
 from drink_frontend.usecases.settings import DropSettings
-from tests.fakes.cutting_proxy import Cut, CuttingProxy, Passed
+from tests.fakes.cutting_proxy import Cut, CuttingProxy
 from tests.support import books
 from tests.support.batches import Unit, reporting
 from tests.support.books import NOW, PRICE, add_machine, fund, load, move
@@ -42,6 +42,9 @@ CAROL = id_of("carol")
 CANS = 9_000
 EPOCHS = {"d": 1, "e": 1, "f": 1}
 SETTINGS = DropSettings(waiting_max=1_000)
+
+AT_FAULT = (1, 2, 3, 4)
+"""Where the unit that the database refuses stands among the five others: not first, not last."""
 
 VERIFY_EVERY = 50
 """Cuts between two checks of the books: what is wrong in them stays."""
@@ -181,6 +184,10 @@ class CutHouse:
         second: One that does not.
         person: Who writes at the prompt.
         seed: Of when the second frontend writes.
+
+    Attributes:
+        person: The same.
+        refused: Units of work that were refused because of a cut.
     """
 
     def __init__(
@@ -195,34 +202,41 @@ class CutHouse:
         self._prompt = psycopg.connect(settings.url or "", autocommit=True)
         self._proxy = proxy
         self._first, self._second = first, second
-        self._person = person
+        self.person = person
         self._rng = random.Random(seed)
         self._number = 100_000
         self._ordered = dict.fromkeys((ALICE, BOB), 0)
         self._cuts = 0
         self.refused = 0
-        """Units of work that were refused because of a cut."""
 
-    async def length(self, turn: Turn, *, fresh: bool) -> tuple[int, int, int, int]:
+    async def length(
+        self, turn: Turn, *, fresh: bool, of: Callable[[Iterable[int]], int] = min
+    ) -> tuple[int, ...]:
         """Bytes and messages up, bytes and messages down of a turn that is not cut.
 
         Args:
             turn: Which.
             fresh: Whether it begins on a new connection, so that it logs in first.
+            of: Chooses among the lengths of such turns: how often a batch is divided depends on
+                where the unit at fault stands.
         """
-        for _ in range(3):
-            asked = await self._prepare(turn)
-            with self._person.writing:
-                if fresh:
-                    self._proxy.cut_all()
-                commits = self._first.stats.commits
-                await self._together(asked, None)
-                turns = self._first.stats.commits - commits
-                alone = 1 + (len(asked) > 1)
-                assert (turns > alone) is (turn is Turn.DIVIDED), f"{turns} turns"
-                passed: list[Passed] = list(self._proxy.passed.values())
-            await self._settle_all()
-        up, down = passed
+        # The first one prepares statements.
+        await self._measure(turn, AT_FAULT[0], fresh)
+        lengths = [await self._measure(turn, place, fresh) for place in AT_FAULT]
+        return tuple(of(each) for each in zip(*lengths, strict=True))
+
+    async def _measure(self, turn: Turn, at_fault: int, fresh: bool) -> tuple[int, ...]:
+        asked = await self._prepare(turn, at_fault)
+        with self.person.writing:
+            if fresh:
+                self._proxy.cut_all()
+            commits = self._first.stats.commits
+            await self._together(asked, None)
+            turns = self._first.stats.commits - commits
+            alone = 1 + (len(asked) > 1)
+            assert (turns > alone) is (turn is Turn.DIVIDED), f"{turns} turns"
+            up, down = self._proxy.passed.values()
+        await self._settle_all()
         return up.count, len(up.ends), down.count, len(down.ends)
 
     async def cut(self, turn: Turn, cut: Cut, *, fresh: bool) -> bool:
@@ -231,7 +245,7 @@ class CutHouse:
         Returns:
             Whether the turn was so long that it came to that place.
         """
-        asked = await self._prepare(turn)
+        asked = await self._prepare(turn, self._rng.choice(AT_FAULT))
         cuts = self._proxy.cuts
         if fresh:
             self._proxy.cut_all()
@@ -252,7 +266,7 @@ class CutHouse:
 
     async def check(self) -> None:
         """The books are right, and the buyers have what their cans and gifts left over."""
-        with self._person.writing:
+        with self.person.writing:
             problems = await self._second.verify()
             assert not problems, problems
             found = self._query(
@@ -260,7 +274,7 @@ class CutHouse:
                 f" WHERE id IN ('{ALICE}', '{BOB}', '{CAROL}')",
             )
             left = {user: CREDITS - PRICE * count for user, count in self._ordered.items()}
-            left[CAROL] = self._person.given
+            left[CAROL] = self.person.given
             assert sorted(found) == sorted((user, own, 0) for user, own in left.items())
             drops = self._query("SELECT state, count(*) FROM drops GROUP BY state")
             assert drops == [("DISPENSED", sum(self._ordered.values()))]
@@ -272,7 +286,7 @@ class CutHouse:
     def _query(self, sql: str) -> list[tuple[Any, ...]]:
         return self._prompt.execute(sql.encode()).fetchall()
 
-    async def _prepare(self, turn: Turn) -> list[Asked]:
+    async def _prepare(self, turn: Turn, at_fault: int) -> list[Asked]:
         if turn is Turn.ORDER:
             return [self._order(ALICE, "d", 1)]
         order = self._order(ALICE, "d", 1)
@@ -295,7 +309,7 @@ class CutHouse:
             too_much = Asked(
                 lambda tx: move(tx, BOB, ALICE, CREDITS + 1, request), refusal=psycopg.Error
             )
-            some.insert(self._rng.randint(1, len(some) - 1), too_much)
+            some.insert(at_fault, too_much)
         return some
 
     def _next(self) -> int:
