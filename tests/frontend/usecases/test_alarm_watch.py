@@ -1,20 +1,23 @@
 """Alarms that the frontend raises and closes itself, once each, and by one frontend only."""
 
 import asyncio
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from drink_frontend.domain.alarms import Alarm, AlarmKind, AlarmState
-from drink_frontend.domain.entities import AuditKind, Reach
+from drink_frontend.domain.conditions import Condition, Marks, of_machine
+from drink_frontend.domain.entities import AuditKind, Machine, Reach
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.frontends import FrontendInstance
 from drink_frontend.domain.stock import Sensor
 from drink_frontend.domain.upkeep import Task
 from drink_frontend.storage.verify_process import CheckFailedError
 from drink_frontend.system.authority import Authority
+from drink_frontend.usecases import alarm_watch
 from drink_frontend.usecases.alarm_watch import CONDITION_KINDS, PROBLEMS_SHOWN, AlarmWatch
 from drink_frontend.usecases.settings import MonitorSettings
 from drink_frontend.usecases.upkeep import Upkeep
@@ -165,6 +168,23 @@ async def test_what_an_operator_closes_while_it_lasts_is_raised_again(house: Hou
     await house.looks(100)
     (again,) = await house.raised()
     assert again.sequence > alarm.sequence
+
+
+async def test_however_many_machines_there_are_no_drop_waits_until_they_are_judged(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: list[threading.Thread] = []
+
+    def conditions(machine: Machine, marks: Marks) -> Iterator[Condition]:
+        threads.append(threading.current_thread())
+        return of_machine(machine, marks)
+
+    monkeypatch.setattr(alarm_watch, "of_machine", conditions)
+    await house.bench.reach(Reach.OFFLINE)
+    await house.looks(200)
+    assert await house.kinds() == [("MACHINE_OFFLINE", "machines/d")]
+    assert threads
+    assert threading.current_thread() not in threads
 
 
 async def test_of_two_frontends_the_first_looks_and_the_other_follows_it(house: House) -> None:

@@ -15,7 +15,7 @@ from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.transaction import Transaction
 from drink_web.api import Api
 from drink_web.errors import CallError
-from drink_web.notify.channel import Channel
+from drink_web.notify.channel import LEASED_MAX, Channel
 from drink_web.notify.message import Message
 from drink_web.notify.metrics import ChannelFacts
 from drink_web.notify_settings import ChannelSettings, NotifySettings
@@ -114,6 +114,36 @@ async def test_500_alarms_are_one_message_and_wait_for_each_other(desk: Desk) ->
     desk.frontend.bench.clock.pass_s(15)
     await channel.round()
     assert [message.title for message in box.messages] == ["Drink: 500 alarms"]
+
+
+async def test_more_alarms_than_one_lease_takes_are_one_message(desk: Desk) -> None:
+    box = Letterbox()
+    channel = desk.channel(box)
+    await channel.round()
+    await desk.raise_alarms(range(2 * LEASED_MAX + 500))
+    assert [await channel.round() for _ in range(2)] == [NOTIFY.pause_s, NOTIFY.look_s]
+    assert [message.title for message in box.messages] == ["Drink: 2500 alarms"]
+
+
+async def test_a_channel_that_fails_for_an_hour_is_asked_seldom_and_then_tells_all_once(
+    desk: Desk,
+) -> None:
+    box = Letterbox(failure="500")
+    settings = NOTIFY.model_copy(update={"retry_limit_s": 600})
+    channel, clock = desk.channel(box, notify=settings), desk.frontend.bench.clock
+    rounds, passed_s = 0, 0.0
+    while passed_s < 3_600:
+        await desk.raise_alarms([rounds])
+        rounds += 1
+        pause_s = await channel.round()
+        clock.pass_s(pause_s)
+        passed_s += pause_s
+    assert desk.facts.failed == rounds < 15
+    box.failure = ""
+    # The alarm of the channel itself is among them, and its end is told by the next message.
+    assert [await channel.round() for _ in range(3)] == [NOTIFY.pause_s] * 2 + [NOTIFY.look_s]
+    titles = [message.title for message in box.messages]
+    assert titles == [f"Drink: {rounds + 1} alarms", "Drink: one is over"]
 
 
 async def test_two_notifiers_do_not_both_tell(desk: Desk) -> None:

@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 import structlog
@@ -171,12 +172,16 @@ class AlarmWatch:
         mine = {each.key for each in conditions} & view.raised.keys()
         if view.leads:
             mine |= {key for key in view.raised if key[0] not in _OWN_KINDS}
-            conditions += self._shared(view)
             if self._looks % EXPIRY_LOOKS == 0:
                 await self._notifications.expire()
             self._looks += 1
-        verdict = self._hysteresis.look(conditions, mine, self._clock.monotonic())
+        # Of ten thousand machines it takes a second, for which nothing waits.
+        verdict = await asyncio.to_thread(self._judge, view, conditions, mine)
         await self._store(verdict, view.raised)
+
+    def _judge(self, view: View, own: Iterable[Condition], mine: Iterable[Key]) -> Verdict:
+        shared = self._shared(view) if view.leads else ()
+        return self._hysteresis.look(chain(own, shared), mine, self._clock.monotonic())
 
     def _view(self, tx: Transaction) -> View:
         leads = tx.frontends.leads(self._me.id)
