@@ -9,7 +9,7 @@ from joserfc import jws
 from joserfc.jwk import RSAKey
 
 from drink_frontend.domain.id_tokens import TokenRefusedError
-from drink_frontend.system.token_signatures import read_header, read_keys, verify
+from drink_frontend.system.token_signatures import read_header, read_keys, read_subject, verify
 from tests.fakes.openid import KEYS, encoded, signed
 
 ALGORITHMS = ("RS256", "PS256", "ES256", "EdDSA", "Ed25519")
@@ -116,6 +116,17 @@ def test_keys_in_the_header_are_not_used() -> None:
 )
 def test_what_is_no_token(token: str) -> None:
     assert refused(token) in ("form", "algorithm")
+
+
+def test_whom_a_token_names_is_read_without_a_look_at_its_signature() -> None:
+    head, payload, _ = signed({"sub": "mia"}).split(".")
+    assert read_subject(f"{head}.{payload}.", 16_384) == "mia"
+    assert read_subject(f"{head}.{payload}.", 20) == ""
+    for sub in ("x" * 256, 5, None, ["mia"]):
+        assert read_subject(signed({"sub": sub}), 16_384) == ""
+    deep = base64.urlsafe_b64encode(b'{"sub":' + b"[" * 3_000).decode().rstrip("=")
+    for junk in ("", "..", "a.b", "a.b.c", "ä.b.c", "a.W10.c", "a.!!.c", f"a.{deep}.c"):
+        assert read_subject(junk, 16_384) == ""
 
 
 def test_headers_that_ask_for_more() -> None:

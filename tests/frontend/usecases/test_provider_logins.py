@@ -156,6 +156,20 @@ async def test_guesses_are_slowed_and_the_provider_is_left_in_peace(bench: Bench
     assert len(bench.fake.asked) == 2
 
 
+async def test_junk_from_an_address_keeps_nobody_out_who_has_signed_in_there(bench: Bench) -> None:
+    await bench.login()
+    bench.logins._logins._wait_max_s = 0
+    limited = ("RESOURCE_EXHAUSTED", "RATE_LIMITED")
+    for number in range(40):
+        junk = signed({"sub": f"sub-of-{number}"}, kid="junk")
+        assert await bench.refused(junk) in (REFUSED, limited)
+        ended = pb.EndProviderSessionsRequest(logout_token="junk")
+        assert (await bench.frontend.refused(ended)).status in (REFUSED, limited)
+    other = bench.fake.id_token(sub="sub-of-leo", preferred_username="leo")
+    assert await bench.refused(other) == limited
+    await bench.login(bench.fake.id_token(jti="2"))
+
+
 async def test_an_outage_is_no_wrong_password(bench: Bench) -> None:
     away = ("UNAVAILABLE", "PROVIDER_UNAVAILABLE")
     bench.fake.wrong = "hang"

@@ -58,7 +58,10 @@ def test_entries_come_up_to_a_number(connection: Connection) -> None:
     assert found[0].texts("mail") == []
     found, _ = connection.search(PEOPLE, "(uid=member)", (), 3)
     assert found[0].values == {}
-    assert connection.search("ou=nothing,dc=example,dc=org", "(uid=*)", (), 3) == ([], True)
+    gone = person_dn("gone")
+    assert connection.search(gone, "(uid=*)", (), 3, below=False) == ([], True)
+    with pytest.raises(DirectoryFailedError, match="NO_SUCH_OBJECT"):
+        connection.search("ou=nothing,dc=example,dc=org", "(uid=*)", (), 3)
 
 
 def test_values_are_compared(connection: Connection) -> None:

@@ -1,6 +1,7 @@
 """Logins at a real OpenLDAP server: who is let in, and what is never taken for a wrong password."""
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -195,6 +196,8 @@ async def test_references_to_other_servers_are_not_followed(directory: Directory
     [
         {"service_dn": person_dn("nobody")},
         {"member_group": f"cn=nothing,{GROUPS}"},
+        {"user_base": f"ou=nothing,{data.SUFFIX}"},
+        {"group_base": f"ou=nothing,{data.SUFFIX}"},
         {"id_attribute": "telexNumber"},
         {"user_filter": "(|(uid={login})(uid=boss))"},
         {"user_filter": "(uid={login}"},
@@ -281,6 +284,26 @@ async def is_refused(opened: LdapDirectory) -> bool:
         return await opened.log_in("member", password_of("member"), LANE) is None
     except DirectoryUnavailableError:
         return True
+
+
+async def test_who_waits_for_others_in_vain_does_not_say_that_the_directory_is_away(
+    directory: Directory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = directory.open(threads=1, limit_s=1)
+    slow, log_in = threading.Event(), LdapDirectory._log_in
+
+    def brake(self: LdapDirectory, name: str, password: str) -> tuple[Person, bool] | None:
+        if name == "guesser":
+            slow.wait(60)
+        return log_in(self, name, password)
+
+    monkeypatch.setattr(LdapDirectory, "_log_in", brake)
+    guesses = [opened.log_in("guesser", "guess", LANE) for _ in range(20)]
+    found = await asyncio.gather(*guesses, return_exceptions=True)
+    assert {type(each) for each in found} == {DirectoryUnavailableError}
+    slow.set()
+    opened._settings = opened._settings.model_copy(update={"limit_s": 30})
+    assert await opened.log_in("member", password_of("member"), ("new", "192.0.2.2"))
 
 
 async def test_who_is_still_there(directory: Directory) -> None:

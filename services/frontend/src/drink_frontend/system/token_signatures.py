@@ -1,6 +1,7 @@
 """Signatures of a provider's tokens, verified by joserfc with algorithms that settings fix."""
 
 import json
+from base64 import urlsafe_b64decode
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,7 +10,7 @@ import structlog
 from joserfc import jwk, jws
 from joserfc.errors import JoseError
 
-from drink_frontend.domain.id_tokens import TokenRefusedError
+from drink_frontend.domain.id_tokens import TEXT_MAX, TokenRefusedError
 
 log = structlog.get_logger(__name__)
 
@@ -90,6 +91,23 @@ def read_header(token: str, algorithms: Collection[str], bytes_max: int) -> Head
     if not isinstance(key_id, str) or not 1 <= len(key_id) <= KID_MAX:
         raise TokenRefusedError("kid")
     return Header(algorithm, key_id, kind.lower() if isinstance(kind, str) else "?")
+
+
+def read_subject(token: str, bytes_max: int) -> str:
+    """Whom a token claims to be about, which nobody has verified; empty if it is no such token.
+
+    Args:
+        token: In compact form.
+        bytes_max: Bytes of the longest token that is looked at.
+    """
+    if len(token) > bytes_max or token.count(".") != 2 or not token.isascii():
+        return ""
+    try:
+        claims = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
+    except (ValueError, RecursionError):
+        return ""
+    subject = claims.get("sub") if isinstance(claims, dict) else None
+    return subject if isinstance(subject, str) and len(subject) <= TEXT_MAX else ""
 
 
 def verify(token: str, header: Header, key: jwk.Key) -> Mapping[str, Any]:

@@ -37,6 +37,7 @@ from drink_frontend.storage.database import Database
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.system.oidc_settings import ProviderSettings
 from drink_frontend.system.providers import Endpoints, Provider, Providers
+from drink_frontend.system.token_signatures import read_subject
 from drink_frontend.usecases.identities import Identities
 from drink_frontend.usecases.logins import Logins
 from drink_frontend.usecases.settings import LoginSettings
@@ -157,7 +158,8 @@ class ProviderLogins:
                 return None
             return claims, used.assertion
 
-        claims, assertion = await self._logins.attempt(origin, _whose(origin), verify)
+        whose = self._whose(id_token, place(origin))
+        claims, assertion = await self._logins.attempt(origin, whose, verify)
         if provider.settings.userinfo and access_token:
             claims = await self._with_userinfo(provider, claims, access_token)
         await self._check_member(provider, claims)
@@ -196,7 +198,8 @@ class ProviderLogins:
         async def verify() -> tuple[Provider, Mapping[str, Any]] | None:
             return await _first(taking, claims_at, "access_token_refused")
 
-        provider, claims = await self._logins.attempt(origin, _whose(origin), verify)
+        whose = self._whose(access_token, digest(access_token))
+        provider, claims = await self._logins.attempt(origin, whose, verify)
         settings = provider.settings
         if settings.userinfo:
             claims = await self._with_userinfo(provider, claims, access_token)
@@ -233,7 +236,8 @@ class ProviderLogins:
         async def verify() -> tuple[str, str | None, str | None] | None:
             return await _first(self._providers.all, ended_at, "logout_token_refused")
 
-        issuer, subject, session = await self._logins.attempt(origin, _whose(origin), verify)
+        whose = f"logout {place(origin)}"
+        issuer, subject, session = await self._logins.attempt(origin, whose, verify)
         if session is not None:
             # Other sessions of the same person go on.
             subject = None
@@ -299,6 +303,14 @@ class ProviderLogins:
 
         return await self._storage.write(end)
 
+    def _whose(self, token: str, otherwise: str) -> str:
+        """For whom an attempt counts in `Logins`.
+
+        A token that is not verified counts for whom it names, so that tokens of nobody's keep
+        nobody waiting who has signed in from there before.
+        """
+        return f"token {read_subject(token, self._limits.token_bytes_max) or otherwise}"
+
     def _expected(self, provider: Provider) -> Expected:
         settings = provider.settings
         clients = {settings.client_id, settings.device_client_id} - {""}
@@ -347,11 +359,6 @@ async def _first(
     if away is not None:
         raise away
     return None
-
-
-def _whose(origin: str) -> str:
-    """What attempts count for in `Logins`; no account has a blank in its name."""
-    return f"oidc {place(origin)}"
 
 
 def _person(settings: ProviderSettings, claims: Mapping[str, Any]) -> Person:

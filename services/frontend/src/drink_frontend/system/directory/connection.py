@@ -177,7 +177,7 @@ class Connection:
             The entries, and whether these are all. References to other servers are left out.
 
         Raises:
-            DirectoryFailedError: the directory did not answer.
+            DirectoryFailedError: the directory did not answer, or has no such base to search below.
         """
         ldap, found = self._ldap, list[Entry]()
         scope = ldap.SCOPE_SUBTREE if below else ldap.SCOPE_BASE
@@ -195,6 +195,9 @@ class Connection:
                     if kind == ldap.RES_SEARCH_RESULT:
                         return found[:most], len(found) <= most
             except ldap.NO_SUCH_OBJECT:
+                # An entry may be gone; a base without entries below it was moved, or is hidden.
+                if below:
+                    raise
                 return [], True
             except tuple(getattr(ldap, name) for name in INCOMPLETE):
                 return found[:most], False

@@ -72,13 +72,17 @@ class LdapDirectory:
             return None
         if not self._breaker.lets_through(self._clock.monotonic()):
             raise DirectoryUnavailableError("the directory cannot be asked now")
+        asked: float | None = None
         try:
             async with asyncio.timeout(self._settings.limit_s), self._turns.turn(lane):
+                asked = self._clock.monotonic()
                 found = await asyncio.get_running_loop().run_in_executor(
                     self._executor, self._log_in, name, password
                 )
         except TimeoutError:
-            self._failed("TIMEOUT", "no answer in time")
+            # Who has waited for the turns of others says nothing of the directory.
+            if asked is not None and self._is_overdue(asked):
+                self._failed("TIMEOUT", "no answer in time")
             raise DirectoryUnavailableError("the directory does not answer") from None
         except DirectoryFailedError as error:
             if error.cause in OUTAGES:
@@ -118,6 +122,11 @@ class LdapDirectory:
         """Ends the threads; what they wait for is limited."""
         self._is_closed.set()
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _is_overdue(self, asked: float) -> bool:
+        """Whether what was asked then has taken longer than one answer may take."""
+        limit_s = min(self._settings.connect_limit_s, self._settings.limit_s)
+        return self._clock.monotonic() - asked >= limit_s
 
     def _failed(self, cause: str, detail: str) -> None:
         log.warning("directory_failed", cause=cause, detail=detail)
