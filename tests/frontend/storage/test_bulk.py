@@ -10,9 +10,9 @@ from sqlalchemy import BigInteger, Double, select, update
 
 from drink_frontend.storage.bulk import ROWS_MAX, Bulk, Numbers, given, insert_given
 from drink_frontend.storage.columns import TEXT
-from drink_frontend.storage.postgres_connection import DIALECT as POSTGRES
-from drink_frontend.storage.postgres_connection import PostgresExecutor
 from drink_frontend.storage.postgres_dial import dial
+from drink_frontend.storage.postgres_executor import DIALECT as POSTGRES
+from drink_frontend.storage.postgres_executor import PostgresExecutor
 from drink_frontend.storage.sqlite_engine import DIALECT
 from drink_frontend.storage.statements import Executor, constant
 from drink_frontend.storage.tables import audit, items
@@ -77,7 +77,7 @@ def test_postgres_gets_all_values_as_they_are() -> None:
     ]
     echo = given(name=TEXT, number=BigInteger(), celsius=Double())
     with dial(fresh_postgres(), read_only=False) as driver:
-        executor = PostgresExecutor(driver.cursor(), writes=True)
+        executor = PostgresExecutor(driver, writes=True)
         (found,) = executor.exchange([(Bulk(echo, select(*echo.c)), rows)])
     assert found == rows
 

@@ -72,7 +72,10 @@ def test_round_trips_are_counted_across_lost_connections(settings: StorageSettin
         # The turn, the query, and the pipeline of the batch's number and COMMIT.
         assert engine.round_trips == {"write": 3, "read": 0}
         reader.begin()
+        assert engine.round_trips == {"write": 3, "read": 0}
+        reader.executor.all(COUNT)
         reader.rollback()
+        # The snapshot with its query, and its end.
         assert engine.round_trips == {"write": 3, "read": 2}
         writer.close()
         writer.begin()

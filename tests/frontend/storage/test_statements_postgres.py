@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from drink_frontend.domain.entities import MS_MAX, MS_MIN
-from drink_frontend.storage.postgres_connection import DIALECT
+from drink_frontend.storage.postgres_executor import DIALECT
 from drink_frontend.storage.settings import StorageSettings
 from drink_frontend.storage.statements import SEQUENCE_MAX
 from tests.frontend.storage.test_statements import STATEMENTS

@@ -28,6 +28,10 @@ class SchemaError(StorageError):
     """This program cannot work with the database's schema."""
 
 
+class EndedEarlyError(Exception):
+    """A reader's snapshot has ended before its last query, which must be carried out again."""
+
+
 class Fault(Enum):
     """What a driver's error means for the transaction in which it was raised."""
 
@@ -69,6 +73,16 @@ class DatabaseConnection(Protocol):
 
     def rollback(self) -> None:
         """Undoes the transaction; ends a reader's snapshot."""
+
+    def announce(self, query: object, *, is_last: bool) -> None:
+        """Says which query a reader runs next, so that the snapshot's end can travel with it.
+
+        Its statements may raise an EndedEarlyError then.
+
+        Args:
+            query: Its kind; queries of one kind are likely to run as many statements.
+            is_last: Whether no other query runs in this snapshot.
+        """
 
     def limit(self, seconds: float) -> None:
         """Interrupts a reader's query after that time, with an error of Fault.UNAVAILABLE."""

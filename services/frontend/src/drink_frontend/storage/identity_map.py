@@ -21,7 +21,7 @@ from drink_frontend.storage import loaders
 from drink_frontend.storage.kiosk_tables import kiosk_tokens, kiosks
 from drink_frontend.storage.loaded_rows import LoadedRows
 from drink_frontend.storage.rows import evolved
-from drink_frontend.storage.statements import Call, Executor, Row, Statement
+from drink_frontend.storage.statements import Call, Executor, Query, Row, Statement
 from drink_frontend.storage.tables import (
     accounts,
     drops,
@@ -232,6 +232,11 @@ class DirectExecutor(Executor):
         if statement.changes:
             self._rows.changed_directly(statement.table)
         return self._executor.all(statement, **parameters)
+
+    def several(self, *queries: Query) -> Sequence[Sequence[Row]]:
+        """Runs queries in order, in one round trip, and returns all rows of each."""
+        self._rows.flush()
+        return self._executor.several(*queries)
 
     def exchange(self, calls: Iterable[Call]) -> Sequence[Any]:
         """Runs statements on many rows of tables that the map is not read from."""

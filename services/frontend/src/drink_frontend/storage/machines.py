@@ -174,10 +174,10 @@ class MachineTable:
 
     def get(self, name: str) -> Machine | None:
         """The machine with its slots."""
-        row = self._executor.one(_GET, name=name)
-        if row is None:
-            return None
-        return _machine(row, self._executor.all(_SLOTS, machine=name))
+        rows, slot_rows = self._executor.several(
+            (_GET, {"name": name}), (_SLOTS, {"machine": name})
+        )
+        return _machine(rows[0], slot_rows) if rows else None
 
     def alone(self, name: str) -> Machine | None:
         """The machine without its slots."""
@@ -198,10 +198,11 @@ class MachineTable:
 
     def list(self) -> Sequence[Machine]:
         """All machines with their slots, sorted by name."""
+        rows, slot_rows = self._executor.several((_LIST, {}), (_ALL_SLOTS, {}))
         by_machine = defaultdict(list)
-        for row in self._executor.all(_ALL_SLOTS):
+        for row in slot_rows:
             by_machine[row[0]].append(row)
-        return [_machine(row, by_machine[row[0]]) for row in self._executor.all(_LIST)]
+        return [_machine(row, by_machine[row[0]]) for row in rows]
 
     def slot(self, machine: str, number: int) -> Slot | None:
         """One slot."""

@@ -12,26 +12,24 @@ committed. Transaction ids would not show it: they are reused after a crash or a
 """
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import psycopg
 import structlog
 from psycopg import pq
-from sqlalchemy.dialects.postgresql.base import PGDialect
 
 from drink_frontend.storage.changes import NO_CHANGES, ChangeSet
 from drink_frontend.storage.engine import StorageError
-from drink_frontend.storage.postgres_dial import GuardedConnection, Redial, Row, dial, said
+from drink_frontend.storage.postgres_dial import GuardedConnection, Redial, dial, said
+from drink_frontend.storage.postgres_executor import PostgresExecutor
 from drink_frontend.storage.postgres_faults import ErrorAction, rule_of
 from drink_frontend.storage.postgres_listener import CHANNEL, note
+from drink_frontend.storage.postgres_snapshot import SnapshotExecutor
 from drink_frontend.storage.settings import StorageSettings
-from drink_frontend.storage.statements import Call, Executor, ManyRows, Statement
+from drink_frontend.storage.statements import Call, Executor
 
 log = structlog.get_logger(__name__)
-
-SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-"""Begins a reader's transaction."""
 
 _TURN = (
     "BEGIN ISOLATION LEVEL SERIALIZABLE",
@@ -50,8 +48,6 @@ _TELL = f"WITH number AS ({_LEAVE_NUMBER}) SELECT pg_notify('{CHANNEL}', %(note)
 
 _NUMBER = b"SELECT batch FROM writers WHERE id = %s"
 
-DIALECT = PGDialect(paramstyle="pyformat")  # type: ignore[no-untyped-call]
-
 _OPEN = (pq.TransactionStatus.INTRANS, pq.TransactionStatus.INERROR)
 
 
@@ -69,100 +65,6 @@ class RefusedError(Exception):
 
 class InDoubtError(Exception):
     """The connection was lost at the commit, and its outcome could not be found out."""
-
-
-class PostgresExecutor(Executor):
-    """An executor whose errors do not quote the contents of rows.
-
-    Args:
-        cursor: A cursor of the driver.
-        writes: Whether it belongs to a writer.
-
-    Attributes:
-        stale: Whether an error has shown that the session must be replaced by a new one.
-    """
-
-    __slots__ = ("_writes", "stale")
-
-    def __init__(self, cursor: psycopg.Cursor[Row], *, writes: bool) -> None:
-        super().__init__(cursor, DIALECT)
-        self._writes = writes
-        self.stale = False
-
-    def all(self, statement: Statement, **parameters: object) -> Sequence[Row]:
-        """Runs a statement and returns all its rows."""
-        try:
-            return super().all(statement, **parameters)
-        except psycopg.Error as error:
-            if isinstance(error, psycopg.DataError) and _has_nul(parameters.values()):
-                # No stored text contains NUL, so no row can match.
-                return []
-            raise self.seen(error) from None
-
-    def run(self, statement: Statement, **parameters: object) -> int:
-        """Runs a statement and returns the number of rows that it changed."""
-        try:
-            return super().run(statement, **parameters)
-        except psycopg.Error as error:
-            raise self.seen(error) from None
-
-    def exchange(self, calls: Iterable[Call]) -> Sequence[Any]:
-        """Runs statements on many rows, in order and in one round trip."""
-        waiting = list(calls)
-        try:
-            if len(waiting) <= 1:
-                return self.receive(self.send(waiting))
-            with self._cursor.connection.pipeline():
-                sent = self.send(waiting)
-            return self.receive(sent)
-        except psycopg.Error as error:
-            raise self.seen(error) from None
-
-    def send(self, calls: Iterable[Call]) -> "Sequence[_Sent]":
-        """Sends statements; returns where their answers will be, after the pipeline if in one."""
-        return [self._send(statement, rows) for statement, rows in calls]
-
-    def _send(self, statement: ManyRows, rows: Sequence[Row]) -> "_Sent":
-        if not statement.changes:
-            # No stored text contains NUL, so no row can match.
-            rows = [row for row in rows if not _has_nul(row)]
-        cursors = [
-            self._cursor.connection.execute(sql.encode(), parameters)
-            for sql, parameters in (statement.parts(self._dialect, rows) if rows else ())
-        ]
-        return statement, cursors
-
-    def receive(self, sent: "Sequence[_Sent]") -> Sequence[Any]:
-        """The answers to what was sent, after the pipeline."""
-        return [
-            sum(cursor.rowcount for cursor in cursors)
-            if statement.changes
-            else [row for cursor in cursors for row in cursor.fetchall()]
-            for statement, cursors in sent
-        ]
-
-    def seen(self, error: psycopg.Error) -> Exception:
-        """The exception to raise for a driver's error on this session."""
-        if isinstance(error, psycopg.errors.ReadOnlySqlTransaction) and not self._writes:
-            # Not the server's state: a reader begins its transactions as read-only.
-            return RuntimeError("a query tried to write in a read-only transaction")
-        self.stale |= rule_of(error.sqlstate).renew
-        return redact(error)
-
-
-_Sent = tuple[ManyRows, Sequence[psycopg.Cursor[Row]]]
-"""A statement that was sent, and the cursors that get its answers."""
-
-
-def _has_nul(values: Iterable[object]) -> bool:
-    return any(isinstance(value, str) and "\0" in value for value in values)
-
-
-def redact(error: psycopg.Error) -> psycopg.Error:
-    """Removes the server's details from an error: they quote rows, such as password hashes."""
-    if error.diag.message_primary is not None:
-        error.args = (error.diag.message_primary,)
-    return error
 
 
 class PostgresConnection:
@@ -188,12 +90,16 @@ class PostgresConnection:
         self._batch = 0
         self._driver: GuardedConnection | None = None
         self._executor: PostgresExecutor | None = None
+        self._snapshot = SnapshotExecutor(self._ask)
         self._redial = redial
         self.round_trips = 0
 
     @property
-    def executor(self) -> PostgresExecutor:
+    def executor(self) -> Executor:
         """Runs statements on this connection."""
+        return self._snapshot if self._read_only else self._connected()
+
+    def _connected(self) -> PostgresExecutor:
         assert self._executor is not None, "no transaction has begun"
         return self._executor
 
@@ -203,15 +109,20 @@ class PostgresConnection:
         return self._driver is not None and self._driver.pgconn.transaction_status in _OPEN
 
     def begin(self, calls: Sequence[Call] = ()) -> Sequence[Any]:
-        """Begins a transaction, on a new connection if this one was lost or must be replaced."""
+        """Begins a transaction, on a new connection if this one was lost or must be replaced.
+
+        A reader's begins with its first statement, so that a connection that is lost meanwhile is
+        found out then.
+        """
         if self._executor is not None and self._executor.stale:
             self.close()
+        if self._read_only:
+            return self._begin_snapshot(calls)
         if self._driver is not None:
             answers = self._begin_on_old(calls)
             if answers is not None:
                 return answers
-            log.warning("database_lost", reader=self._read_only)
-            self.close()
+            self._lost()
         self._dial()
         try:
             return self._begin(calls)
@@ -219,16 +130,41 @@ class PostgresConnection:
             raise self._refusal_of_first(error, calls) from None
 
     def _begin(self, calls: Sequence[Call]) -> Sequence[Any]:
-        """Begins a transaction and loads rows, on a writer's connection in one round trip."""
-        driver, executor = self._open(), self.executor
-        if self._read_only or not calls:
-            driver.run(SNAPSHOT if self._read_only else "; ".join(_TURN))
-            return executor.exchange(calls)
-        with driver.pipeline():
-            for statement in _TURN:
-                driver.execute(statement.encode(), prepare=False)
-            sent = executor.send(calls)
-        return executor.receive(sent)
+        """Takes the turn and loads rows, in one round trip."""
+        if calls:
+            return self._connected().exchange(calls, before=_TURN)
+        self._open().run("; ".join(_TURN))
+        return ()
+
+    def _begin_snapshot(self, calls: Sequence[Call]) -> Sequence[Any]:
+        if self._driver is not None and self._driver.closed:
+            self._lost()
+        if self._driver is None:
+            self._dial()
+        self._snapshot.begin()
+        return self._snapshot.exchange(calls) if calls else ()
+
+    def announce(self, query: object, *, is_last: bool) -> None:
+        """Lets the snapshot end with the last statement of its last query."""
+        self._snapshot.announce(query, is_last=is_last)
+
+    def _ask(
+        self, calls: Sequence[Call], before: Sequence[str], after: Sequence[str], *, is_first: bool
+    ) -> Sequence[Any]:
+        """Runs statements of a snapshot; the first ones on a new connection if this one is lost."""
+        driver = self._open()
+        try:
+            return self._connected().exchange(calls, before, after)
+        except psycopg.Error:
+            if not (is_first and driver.closed):
+                raise
+        self._lost()
+        self._dial()
+        return self._connected().exchange(calls, before, after)
+
+    def _lost(self) -> None:
+        log.warning("database_lost", reader=self._read_only)
+        self.close()
 
     def commit(self, changes: ChangeSet = NO_CHANGES) -> None:
         """Makes the transaction durable; if the connection is lost, finds out its outcome.
@@ -259,8 +195,11 @@ class PostgresConnection:
 
     def rollback(self) -> None:
         """Undoes the transaction; ends a reader's snapshot."""
-        # A rollback makes the driver drop its prepared statements; a snapshot needs no rollback.
-        self._run("COMMIT" if self._read_only else "ROLLBACK")
+        if not self._read_only:
+            self._run("ROLLBACK")
+        elif self.in_transaction:
+            # A rollback makes the driver drop its prepared statements; a snapshot needs none.
+            self._run("COMMIT")
 
     def limit(self, seconds: float) -> None:
         """Does nothing: statement_timeout limits each statement of a reader's session."""
@@ -280,22 +219,21 @@ class PostgresConnection:
         return self._driver
 
     def _run(self, statement: str) -> None:
-        driver = self._open()
         try:
-            driver.run(statement)
+            self._open().run(statement)
         except psycopg.Error as error:
             raise self._refusal(error) from None
 
     def _refusal_of_first(self, error: psycopg.Error, calls: Sequence[Call]) -> Exception:
         """The exception to raise if a transaction with these statements did not begin."""
-        return self.executor.seen(error) if calls else self._refusal(error)
+        return self._connected().seen(error) if calls else self._refusal(error)
 
     def _refusal(self, error: psycopg.Error) -> Exception:
         """The exception to raise for an error of a statement of this class itself.
 
         Such a statement has worked before, so that its refusal is not a mistake of the program.
         """
-        seen = self.executor.seen(error)
+        seen = self._connected().seen(error)
         if rule_of(error.sqlstate).action is ErrorAction.MISTAKE:
             return RefusedError(str(seen))
         return seen
@@ -311,7 +249,7 @@ class PostgresConnection:
             return None
         # The server reports when it becomes read-only; after a failover another one is the primary.
         status = driver.pgconn.parameter_status(b"default_transaction_read_only")
-        return None if status == b"on" and not self._read_only else answers
+        return None if status == b"on" else answers
 
     def _dial(self) -> GuardedConnection:
         """Connects, unless the next attempt is not due yet."""
@@ -326,7 +264,7 @@ class PostgresConnection:
         self._redial.succeeded()
         driver.on_round_trip = self._count
         self._driver = driver
-        self._executor = PostgresExecutor(driver.cursor(), writes=not self._read_only)
+        self._executor = PostgresExecutor(driver, writes=not self._read_only)
         return driver
 
     def _count(self) -> None:

@@ -210,6 +210,8 @@ def _session(settings: StorageSettings, *, read_only: bool) -> list[str]:
     if read_only:
         return [
             f"SET statement_timeout = {settings.read_limit_ms}",
+            # For statements that need no transaction of their own.
+            "SET default_transaction_read_only = on",
             # Limits the time that queries spend in this process, between their statements.
             f"SET idle_in_transaction_session_timeout = {10 * settings.read_limit_ms}",
             UNBOUND,

@@ -11,7 +11,6 @@ import psycopg
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.engine import Fault, Query, StorageError
 from drink_frontend.storage.postgres_connection import (
-    SNAPSHOT,
     InDoubtError,
     PostgresConnection,
     RefusedError,
@@ -27,6 +26,7 @@ from drink_frontend.storage.postgres_server import (
     check_server,
     warn_of_loss,
 )
+from drink_frontend.storage.postgres_snapshot import SNAPSHOT
 from drink_frontend.storage.schema import OLDEST, REVISION, check_revision
 from drink_frontend.storage.settings import StorageSettings
 

@@ -1,17 +1,23 @@
 """The executor of queries: those that wait at the same time are answered from one snapshot."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
 
 import structlog
+from sqlalchemy import select
 
 from drink_frontend.domain.errors import DrinkError, StorageUnavailableError
 from drink_frontend.storage.changes import ChangeSet
-from drink_frontend.storage.engine import DatabaseConnection, Engine
+from drink_frontend.storage.engine import DatabaseConnection, EndedEarlyError, Engine
 from drink_frontend.storage.identity_map import IdentityMap
+from drink_frontend.storage.statements import Statement, constant
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.storage.workers import Job, JobResult
 
 log = structlog.get_logger(__name__)
+
+_LOOK = Statement(select(constant(1)))
 
 
 class Reader:
@@ -38,7 +44,13 @@ class Reader:
         """Answers the queries from one snapshot."""
         try:
             self._connection.begin()
-            results = [self._carry_out(job) for job in jobs]
+            if not jobs:
+                self._connection.announce(_LOOK, is_last=True)
+                self._connection.executor.all(_LOOK)
+            results = [
+                self._carry_out(job, is_last=number == len(jobs))
+                for number, job in enumerate(jobs, 1)
+            ]
             if self._connection.in_transaction:
                 self._connection.rollback()
             self._found(able=True)
@@ -64,14 +76,18 @@ class Reader:
         """Closes the connection."""
         self._connection.close()
 
-    def _carry_out(self, job: Job) -> JobResult:
+    def _carry_out(self, job: Job, *, is_last: bool) -> JobResult:
         if job.future.cancelled():
             return JobResult()
         self._connection.limit(self._limit_s)
+        self._connection.announce(_kind(job.call), is_last=is_last)
         try:
             return JobResult(
                 job.call(Transaction(IdentityMap(self._connection.executor), tokens_max=0))
             )
+        except EndedEarlyError:
+            self._connection.begin()
+            return self._carry_out(job, is_last=False)
         except DrinkError as error:
             return JobResult(error=error)
         except BaseException as error:
@@ -87,3 +103,10 @@ class Reader:
             log.warning("query_refused", error=str(error))
             return JobResult(error=StorageUnavailableError("the database does not answer"))
         return JobResult(error=error)
+
+
+def _kind(call: Callable[..., Any]) -> object:
+    """The same for all queries that one place in the program makes."""
+    while isinstance(call, partial):
+        call = call.func
+    return getattr(call, "__code__", type(call))

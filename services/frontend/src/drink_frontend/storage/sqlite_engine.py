@@ -92,6 +92,9 @@ class SqliteConnection:
         """Undoes the transaction; ends a reader's snapshot."""
         self._run("ROLLBACK")
 
+    def announce(self, _query: object, /, *, is_last: bool) -> None:
+        """Does nothing: there are no round trips to save."""
+
     def limit(self, seconds: float) -> None:
         """Interrupts a query after that time, counted from now."""
         self._gives_up_at = time.monotonic() + seconds

