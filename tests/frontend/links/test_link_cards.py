@@ -9,7 +9,7 @@ import pytest
 
 from drink_frontend.domain.cards import CardKind
 from drink_frontend.domain.drop import State
-from drink_frontend.links.link import CARDS_WAITING_MAX
+from drink_frontend.links.card_reads import WAITING_MAX
 from drink_frontend.links.messages import CardRead, Dispense, ResultAck
 from drink_frontend.usecases.card_logins import KioskCardLogin
 from tests.fakes.agent import dispensed
@@ -70,8 +70,8 @@ async def test_drops_do_not_wait_for_cards(rig: Rig, monkeypatch: pytest.MonkeyP
     assert await rig.agent.hears(ResultAck) == ResultAck(drop.id, 1)
     assert (await rig.agent.hears(Dispense)).drop_id == later.id
     gate.set()
-    await until(lambda: len(asked) >= CARDS_WAITING_MAX)
+    await until(lambda: len(asked) >= WAITING_MAX)
     rig.agent.say(dispensed(later.id, sequence=2))
     assert await rig.agent.hears(ResultAck) == ResultAck(later.id, 1)
     assert await rig.state(later) is State.DISPENSED
-    assert len(asked) <= CARDS_WAITING_MAX + 1
+    assert len(asked) <= WAITING_MAX + 1

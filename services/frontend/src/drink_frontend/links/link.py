@@ -18,6 +18,7 @@ from drink_frontend.domain.errors import (
     StorageUnavailableError,
 )
 from drink_frontend.domain.ports import Clock
+from drink_frontend.links.card_reads import CardReads
 from drink_frontend.links.machine import MachineState
 from drink_frontend.links.messages import (
     AgentMessage,
@@ -44,9 +45,6 @@ from drink_frontend.usecases.dispatch import Dispatch
 from drink_frontend.usecases.links import Links
 
 log = structlog.get_logger(__name__)
-
-CARDS_WAITING_MAX = 4
-"""Cards of one link that wait until those before them are looked up; further ones are ignored."""
 
 
 class Link:
@@ -90,10 +88,12 @@ class Link:
         self._agents = agents
         self._dispatch = dispatch
         self._cards = cards
-        self._read: asyncio.Queue[str] = asyncio.Queue(CARDS_WAITING_MAX)
+        self._card_reads = CardReads(machine.name, self._look_up)
         self._clock = clock
         self._settings = settings
-        self._outgoing: asyncio.Queue[FrontendMessage | None] = asyncio.Queue()
+        # A list and an event take a fifth of a queue's memory, which every idle link would have.
+        self._outgoing: list[FrontendMessage | None] = []
+        self._filled = asyncio.Event()
         self._wake = asyncio.Event()
         self._acks: list[ResultAck] = []
         self._ack_due_s = 0.0
@@ -148,7 +148,7 @@ class Link:
             self.state.close()
             self._failure = error
             self._log_limited(self._log.warning, "link_failed", reason=error.reason)
-            self._outgoing.put_nowait(None)
+            self._put(None)
 
     async def open(self) -> None:
         """Receives Hello and starts the next epoch; `messages` then begins with Welcome.
@@ -206,17 +206,17 @@ class Link:
                 ("store", self._backlog.run),
                 ("dispatch", self._dispatch_drops),
                 ("watch", self._watch),
-                ("cards", self._read_cards),
             )
         ]
         try:
-            while (message := await self._outgoing.get()) is not None:
+            while (message := await self._next()) is not None:
                 acks, self._acks = tuple(self._acks), []
                 yield Envelope(message, acks)
             if self._failure is not None:
                 raise self._failure
         finally:
             self.state.close()
+            self._card_reads.close()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -241,8 +241,8 @@ class Link:
     def _end(self, reason: GoodbyeReason) -> None:
         if self.state.phase is not Phase.CLOSED:
             self.state.close()
-            self._outgoing.put_nowait(Goodbye(reason))
-            self._outgoing.put_nowait(None)
+            self._put(Goodbye(reason))
+            self._put(None)
 
     async def _guard(self, work: Callable[[], Awaitable[None]]) -> None:
         """Runs one of the link's tasks; the first to end ends the link."""
@@ -258,7 +258,7 @@ class Link:
             self._failure = error
         finally:
             self.state.close()
-            self._outgoing.put_nowait(None)
+            self._put(None)
 
     async def _receive(self) -> None:
         async for message in self._incoming:
@@ -288,8 +288,7 @@ class Link:
             case AgentStats():
                 self.stats = message
             case CardRead(number):
-                if not self._read.full():
-                    self._read.put_nowait(number)
+                self._card_reads.add(number)
             case Hello():
                 raise AssertionError("the link's state refuses a second Hello")
 
@@ -436,17 +435,15 @@ class Link:
                 delays = RetryDelays(self._settings)
                 await self._wake.wait()
 
-    async def _read_cards(self) -> None:
-        """Tells kiosks of cards, one after the other; what becomes of one ends no link."""
-        while True:
-            number = await self._read.get()
-            try:
-                await self._cards.read_at_machine(self.state.machine, number)
-            except DrinkError as error:
-                self._log_limited(self._log.info, "card_ignored", reason=error.reason)
-            except Exception:
-                # A fault of the program; drops have nothing to do with it.
-                self._log_limited(self._log.exception, "card_failed")
+    async def _look_up(self, number: str) -> None:
+        """Tells kiosks of a card; what becomes of one ends no link."""
+        try:
+            await self._cards.read_at_machine(self.state.machine, number)
+        except DrinkError as error:
+            self._log_limited(self._log.info, "card_ignored", reason=error.reason)
+        except Exception:
+            # A fault of the program; drops have nothing to do with it.
+            self._log_limited(self._log.exception, "card_failed")
 
     async def _watch(self) -> None:
         """Ends when no message was received for too long."""
@@ -457,11 +454,22 @@ class Link:
         self._log_limited(self._log.warning, "link_lost")
 
     def _send(self, message: FrontendMessage) -> None:
-        if self._outgoing.qsize() >= self._settings.outgoing_max:
+        if len(self._outgoing) >= self._settings.outgoing_max:
             self.fail(LinkProtocolError("the agent does not read"))
         elif self.state.phase is not Phase.CLOSED:
             self._last_sent_s = self._clock.monotonic()
-            self._outgoing.put_nowait(message)
+            self._put(message)
+
+    def _put(self, message: FrontendMessage | None) -> None:
+        """Adds a message to those that `messages` yields; None is behind the last."""
+        self._outgoing.append(message)
+        self._filled.set()
+
+    async def _next(self) -> FrontendMessage | None:
+        while not self._outgoing:
+            self._filled.clear()
+            await self._filled.wait()
+        return self._outgoing.pop(0)
 
     def _log_limited(self, write: Callable[..., object], event: str, **facts: object) -> None:
         """Logs an event that an agent can cause without end; omits lines above the rate limit."""
