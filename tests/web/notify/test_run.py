@@ -131,7 +131,7 @@ async def test_a_test_message_goes_to_every_channel(desk: Desk) -> None:
     assert await tried() == (0, "hook: sent\n")
     assert desk.hook.messages == [("Drink: a test", "This channel works.")]
     desk.hook.status = 500
-    assert await tried() == (1, "hook: it was not accepted\n")
+    assert await tried() == (1, "hook: the server answered 500\n")
 
 
 @pytest.mark.parametrize(

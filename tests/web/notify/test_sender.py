@@ -49,11 +49,21 @@ async def test_a_webhook_is_told_once(hook: WebHook, tmp_path: Path) -> None:
     assert hook.messages == [(MESSAGE.title, MESSAGE.body)]
 
 
-async def test_an_answer_of_500_or_nobody_there_is_a_failure(hook: WebHook, tmp_path: Path) -> None:
-    hook.status = 500
-    assert await sender(tmp_path, hook.url).send(MESSAGE) == "it was not accepted"
-    assert await sender(tmp_path, "json://127.0.0.1:9/").send(MESSAGE) == "it was not accepted"
+@pytest.mark.parametrize("status", [204, 401, 404, 500])
+@pytest.mark.parametrize("path", ["json://127.0.0.1:{}/error=299", "ntfy://127.0.0.1:{}/topic"])
+async def test_a_wrong_answer_is_told_with_its_status(
+    hook: WebHook, tmp_path: Path, status: int, path: str
+) -> None:
+    hook.status = status
+    found = await sender(tmp_path, path.format(hook.port)).send(MESSAGE)
+    good = status == 204 and path.startswith("json")
+    assert found == ("" if good else f"the server answered {status}")
     assert hook.messages == []
+
+
+@pytest.mark.parametrize("url", ["json://127.0.0.1:9/", "mailto://127.0.0.1:9?from=a@b.example"])
+async def test_a_server_that_is_not_there_is_told(tmp_path: Path, url: str) -> None:
+    assert await sender(tmp_path, url).send(MESSAGE) == "the server was not reached"
 
 
 @pytest.mark.parametrize("query", ["", "?redirect=yes"])
@@ -61,7 +71,8 @@ async def test_a_redirect_is_not_followed(hook: WebHook, tmp_path: Path, query: 
     with WebHook() as inner:
         for hook.status in (301, 302, 307, 308):
             hook.location = f"http://127.0.0.1:{inner.port}/admin"
-            assert await sender(tmp_path, hook.url + query).send(MESSAGE) == "it was not accepted"
+            found = await sender(tmp_path, hook.url + query).send(MESSAGE)
+            assert found == f"the server answered {hook.status}"
         assert (hook.asked, inner.asked) == (4, 0)
 
 

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import os
+import re
 
-from apprise import Apprise, AppriseAsset
+from apprise import LOGGER_NAME, Apprise, AppriseAsset, AppriseResult
 
 from drink_web.notify.message import Message
 from drink_web.notify_settings import URL_BYTES_MAX, ChannelSettings, check_url
@@ -13,13 +14,23 @@ from drink_web.settings import ConfigError
 CONNECT_LIMIT_S = 10.0
 """Seconds that a connection to a channel's server may take."""
 
-_LIBRARIES = ("apprise", "requests", "urllib3", "requests_oauthlib", "oauthlib")
+_LIBRARIES = ("requests", "urllib3", "requests_oauthlib", "oauthlib")
+
+_STATUS = re.compile(r"\berror=([1-5]\d\d)\b")
+_UNREACHED = re.compile("connection error", re.IGNORECASE)
+"""What Apprise's lines say of an answer, and of a server that is not reached."""
 
 
 def silence_libraries() -> None:
     """Keeps the libraries from logging: their lines hold addresses with passwords."""
     for name in _LIBRARIES:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    # Apprise keeps warnings for its results as far as its logger lets them through.
+    apprise = logging.getLogger(LOGGER_NAME)
+    apprise.setLevel(logging.WARNING)
+    apprise.propagate = False
+    if not apprise.handlers:
+        apprise.addHandler(logging.NullHandler())
 
 
 class Sender:
@@ -73,7 +84,19 @@ class Sender:
             return f"no answer within {self._limit_s:g} s"
         except Exception as error:
             return type(error).__name__
-        return "" if sent else "it was not accepted"
+        return "" if sent else _why(sent)
+
+
+def _why(result: AppriseResult) -> str:
+    """How sending failed, as far as it is known; no line of Apprise is shown."""
+    lines = [entry.message for entry in result.logs()]
+    for line in lines:
+        status = _STATUS.search(line)
+        if status is not None:
+            return f"the server answered {status[1]}"
+    if any(_UNREACHED.search(line) for line in lines):
+        return "the server was not reached"
+    return "it was not accepted"
 
 
 def _address(settings: ChannelSettings) -> str:
