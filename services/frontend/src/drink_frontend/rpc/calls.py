@@ -2,10 +2,9 @@
 
 import asyncio
 from contextvars import ContextVar
-from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import grpc
@@ -25,8 +24,7 @@ LOCAL = "local"
 """The address and place of peers that have no IP address, such as Unix sockets."""
 
 
-@dataclass(frozen=True, slots=True)
-class Peer:
+class Peer(NamedTuple):
     """The other end of a connection.
 
     Attributes:

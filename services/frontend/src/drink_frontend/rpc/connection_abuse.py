@@ -134,12 +134,13 @@ class TrafficMeter:
 
     def _is_acceptable(self, meter: _Meter, connection: ConnectionTraffic, now: float) -> bool:
         """Counts the bytes since the last check; returns False if they are too many."""
+        # Links carry messages without new calls, gateways those of others; both have other limits.
+        if connection.owner.startswith(("machine", "gateway")):
+            meter.called = True
+            return True
         calls = self._calls[connection.peer]
         meter.called = meter.called or bool(calls or connection.owner)
         if connection.received is None:
-            return True
-        # Links carry messages without new calls, gateways those of others; both have other limits.
-        if connection.owner.startswith(("machine", "gateway")):
             return True
         limits, allowed = self._limits, self._limits.noise_bytes_per_s * (now - meter.at)
         # A call that began before the last check may have sent its message since.

@@ -279,12 +279,12 @@ def to_close(
     def close(victims: Iterable[Connection]) -> None:
         closed.extend(rest.pop(victim.age) for victim in victims)
 
-    for there in _grouped(rest.values(), lambda each: each.peer.place):
+    for there in _above(limits.per_address_max, list(rest.values()), _place_of):
         surplus = len(there) - limits.per_address_max
-        close(sorted(filter(_stranger, there), key=_order)[: max(0, surplus)])
-    for there in _grouped(filter(_known, rest.values()), lambda each: each.owner):
+        close(sorted(filter(_stranger, there), key=_order)[:surplus])
+    for there in _above(limits.per_account_max, list(filter(_known, rest.values())), _owner_of):
         surplus = len(there) - limits.per_account_max
-        close(sorted(filter(_idle, there), key=_order)[: max(0, surplus)])
+        close(sorted(filter(_idle, there), key=_order)[:surplus])
     comfortable = int(connections_max * COMFORTABLE)
     for candidates, group in ((_stranger, _place_of), (_idle, _owner_of)):
         surplus = len(rest) - comfortable
@@ -316,6 +316,14 @@ def _owner_of(connection: Connection) -> str:
 def _order(connection: Connection) -> tuple[bool, int]:
     """Sort key: connections without calls first, older ones before newer ones."""
     return bool(connection.calls), connection.age
+
+
+def _above(
+    most: int, connections: Sequence[Connection], key: Callable[[Connection], str]
+) -> list[list[Connection]]:
+    """The groups of more than `most`; most looks find none, and only count."""
+    large = {name for name, count in Counter(map(key, connections)).items() if count > most}
+    return _grouped([each for each in connections if key(each) in large], key) if large else []
 
 
 def _grouped(
