@@ -1,5 +1,6 @@
 """Every state of a drop in a browser: readable by everybody, whole, and with Cancel in sight."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,26 @@ async def look_at_all(folder: Path, size: str, scheme: Any, language: str) -> No
 
 async def test_every_state_is_readable_on_a_phone(tmp_path: Path) -> None:
     await look_at_all(tmp_path, "phone", "dark", "en-GB")
+
+
+@pytest.mark.parametrize(
+    ("language", "seconds", "second"),
+    [("en-GB", "seconds", "second"), ("de-DE", "Sekunden", "Sekunde")],
+)
+async def test_the_last_second_is_one(
+    tmp_path: Path, language: str, seconds: str, second: str
+) -> None:
+    async with ann(tmp_path, locale=language) as (house, page):
+        hold(house)
+        await page.clock.install()
+        await page.goto("/drops/scheduled")
+        await page.clock.pause_at(await page.evaluate("Date.now() / 1000 + 1"))
+        left = int(await page.inner_text(".count strong"))
+        await expect(page.locator(".count")).to_have_text(re.compile(rf" {left} {seconds}$"))
+        await page.clock.run_for((left - 1) * 1000)
+        await expect(page.locator(".count")).to_have_text(re.compile(rf" 1 {second}$"))
+        await page.clock.run_for(1000)
+        await expect(page.locator(".count")).to_have_text(re.compile(rf" 0 {seconds}$"))
 
 
 @pytest.mark.slow

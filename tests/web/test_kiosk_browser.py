@@ -53,6 +53,16 @@ BROKEN = """() => [...document.querySelectorAll(".ware strong")].flatMap(name =>
 """Words of items' names that are not in one line, and names that are cut."""
 
 
+COUNTED = """() => {
+  window.counted = new Set();
+  new MutationObserver(() => {
+    const count = document.querySelector(".count");
+    if (count) window.counted.add(count.textContent.trim().replace(/\\s+/g, " "));
+  }).observe(document.body, {subtree: true, childList: true, characterData: true});
+}"""
+"""Notes in `counted` all that a countdown says."""
+
+
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
     """A system in which Alice has a card and Bob a barcode, and a kiosk is soon quiet."""
@@ -177,12 +187,17 @@ def test_from_the_code_to_the_can_and_back_to_the_start(
         shows(page, "tiles")
         expect(page.locator(".guest strong")).to_have_text("alice")
         is_sound(page)
+        page.evaluate(COUNTED)
         page.click("#ware-d-1")
         falls(page, "scheduled")
         expect(page.locator(".count strong")).to_have_text(re.compile("^[1-3]$"))
         is_sound(page)
         falls(page, "dispensed")
         is_sound(page)
+        counted = page.evaluate("[...window.counted]")
+        assert counted
+        right = r" (1 (second|Sekunde)|[023] (seconds|Sekunden))$"
+        assert [each for each in counted if not re.search(right, each)] == []
         assert (bought(house), motor_runs(house)) == (before + 1, runs + 1)
         # Nobody touches anything: the screen logs out by itself.
         shows(page, "start")

@@ -86,13 +86,13 @@ async def test_an_empty_slot_is_removed(tmp_path: Path) -> None:
         admin, path = await root(house), "/admin/machines/d/1"
         filled = await admin.post(f"{path}/remove")
         assert filled.status == 409
-        assert "3 items in it, 0 reserved" in filled.text
+        assert "Items in it: 3; reserved for drops: 0" in filled.text
         assert 1 in await slots_of(house)
         drop = await house.bench.unknown()
         await house.bench.change_slot("d", 1, available=0)
         held = await admin.post(f"{path}/remove", accept_language="de")
         assert held.status == 409
-        assert "1 von Drops, über die niemand entschieden hat" in held.text
+        assert "von Drops, über die niemand entschieden hat: 1" in held.text
         decided = {"outcome": "fell", "reason": "it is gone", "confirmed": "yes"}
         assert (await admin.post(f"/admin/drops/{drop.id}/decide", decided)).status == 303
         assert (await admin.post(f"{path}/remove")).goal == "/admin/machines/d?done=1"

@@ -48,9 +48,13 @@ class Texts:
         """Whether there is such a text."""
         return key in _ALL["text"]
 
-    def credits(self, count: int) -> str:
+    def counted(self, key: str, n: int | str, **facts: object) -> str:
+        """A text that says `n` of something: the one that ends with `_one` for one of it."""
+        return self(f"{key}_one" if str(n) == "1" else key, n=n, **facts)
+
+    def credits(self, count: int | str) -> str:
         """So many credits."""
-        return self("credits_one") if count == 1 else self("credits", n=count)
+        return self.counted("credits", count)
 
     def word(self, enum: str, value: int) -> str:
         """A value of the API in words, by its section in the file, such as `state` or `cause`.

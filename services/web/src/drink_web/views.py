@@ -237,6 +237,11 @@ class DropView:
         return self.kind
 
     @property
+    def remaining_s(self) -> int:
+        """Whole seconds until it is dispatched, where it is scheduled."""
+        return ceil(self.remaining_ms / 1_000)
+
+    @property
     def is_final(self) -> bool:
         """Whether the drop is in a final state."""
         return self.drop.state in FINAL_STATES

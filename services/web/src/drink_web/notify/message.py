@@ -70,11 +70,9 @@ def news_message(told: Sequence[Story], language: str, zone: str, lines_max: int
     over = len(told) - opened
     parts = []
     if opened:
-        parts.append(
-            texts("notify_opened_one") if opened == 1 else texts("notify_opened", n=opened)
-        )
+        parts.append(texts.counted("notify_opened", opened))
     if over:
-        parts.append(texts("notify_over_one") if over == 1 else texts("notify_over", n=over))
+        parts.append(texts.counted("notify_over", over))
     lines = [_story(story, texts, zone) for story in told[:lines_max]]
     if len(told) > lines_max:
         lines.append(texts("notify_more", n=len(told) - lines_max))

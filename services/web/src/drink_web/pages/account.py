@@ -102,7 +102,9 @@ def _refusal(visit: Visit, error: CallError) -> str:
     if error.reason in ("ACCOUNT_NOT_FOUND", "FIELD_INVALID", "ACCOUNT_CLOSED"):
         return visit.texts("problem_recipient")
     if error.reason == "INSUFFICIENT_CREDITS":
-        return visit.texts("problem_poor", available=error.facts.get("available", "?"))
+        return visit.texts(
+            "problem_poor", credits=visit.texts.credits(error.facts.get("available", "?"))
+        )
     return visit.refusal(error)
 
 

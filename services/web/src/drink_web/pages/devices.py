@@ -78,7 +78,7 @@ def _problem(visit: Visit, error: CallError) -> str:
     if error.reason in CODE_REFUSALS:
         return visit.texts(CODE_REFUSALS[error.reason])
     if error.status == "RESOURCE_EXHAUSTED" and error.retry_s:
-        return visit.texts("login_wait", n=error.retry_s)
+        return visit.texts.counted("login_wait", error.retry_s)
     if error.reason in REFUSALS:
         return visit.refusal(error)
     raise error

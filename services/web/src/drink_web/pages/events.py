@@ -104,7 +104,11 @@ def event_view(message: pb.Event, texts: Texts) -> EventView:
             account = message.account
             title = account.name.removeprefix("accounts/")
             path = f"/admin/users/{title}"
-            text = texts("event_credits", posted=account.posted_credits, held=account.held_credits)
+            text = texts(
+                "event_credits",
+                credits=texts.credits(account.posted_credits),
+                held=account.held_credits,
+            )
         case "machine":
             machine = message.machine
             title, path = machine.display_name or machine.name, f"/admin/{machine.name}"

@@ -218,7 +218,7 @@ async def pair(visit: Visit) -> Response:
         if error.is_away:
             problem = visit.texts("away")
         elif error.status == "RESOURCE_EXHAUSTED":
-            problem = visit.texts("login_wait", n=max(error.retry_s, 1))
+            problem = visit.texts.counted("login_wait", max(error.retry_s, 1))
         elif error.status not in ("UNAUTHENTICATED", "INVALID_ARGUMENT"):
             raise
         return screen.respond(screen.main("pair", problem=problem), 422)
@@ -282,7 +282,7 @@ def _not_logged_in(screen: Screen, error: CallError) -> str:
     if error.is_away:
         return screen.main("start", current=False)
     if error.status == "RESOURCE_EXHAUSTED":
-        problem = texts("kiosk_wait", n=max(error.retry_s, 1))
+        problem = texts.counted("kiosk_wait", max(error.retry_s, 1))
     elif error.status in ("UNAUTHENTICATED", "INVALID_ARGUMENT"):
         problem = texts("kiosk_card_unknown")
     else:

@@ -60,7 +60,7 @@ async def log_in(visit: Visit) -> Response:
     except CallError as error:
         if error.status == "RESOURCE_EXHAUSTED":
             wait_s = max(error.retry_s, 1)
-            return await _again(visit, user, goal, visit.texts("login_wait", n=wait_s), 429)
+            return await _again(visit, user, goal, visit.texts.counted("login_wait", wait_s), 429)
         if error.reason in REFUSALS:
             return await _again(visit, user, goal, visit.refusal(error), REFUSALS[error.reason])
         if error.is_away:

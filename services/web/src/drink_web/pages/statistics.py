@@ -208,7 +208,7 @@ async def _rows(visit: Visit, group_by: Sequence[Any], **terms: str) -> Rows:
 def _most(visit: Visit, found: Rows) -> Sequence[Bar]:
     """The items that were dispensed most, and all others as one."""
     rows = [(row.item, row.numbers, "") for row in found.rows if row.numbers.dispensed]
-    return bars(rows, BARS_MAX, lambda count: visit.texts("statistics_others", n=count))
+    return bars(rows, BARS_MAX, lambda count: visit.texts.counted("statistics_others", count))
 
 
 def _hours(found: Rows) -> Sequence[Column]:

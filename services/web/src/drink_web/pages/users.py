@@ -168,7 +168,7 @@ def _refusal(visit: Visit, error: CallError, what: str) -> str:
         CallError: the error, where the page has nothing to add.
     """
     if error.reason == "INSUFFICIENT_CREDITS":
-        return visit.texts("problem_take", available=error.facts.get("available", "?"))
+        return visit.texts.counted("problem_take", error.facts.get("available", "?"))
     if error.reason == "ALREADY_EXISTS":
         taken = "problem_identity_taken" if what == "identity" else "problem_card_taken"
         return visit.texts(taken)

@@ -27,7 +27,10 @@ function countDown() {
       ends.set(each, end);
     }
     const text = String(Math.max(0, Math.ceil((end.at - performance.now()) / 1000)));
-    if (each.textContent !== text) each.textContent = text;
+    if (each.textContent === text) continue;
+    each.textContent = text;
+    const unit = each.parentElement.querySelector("[data-one]");
+    unit.textContent = text === "1" ? unit.dataset.one : unit.dataset.many;
   }
 }
 

@@ -192,7 +192,11 @@ function tick() {
   const count = document.querySelector("[data-remaining-ms]");
   if (count && ends !== null) {
     const text = String(Math.max(0, Math.ceil((ends - now) / 1000)));
-    if (count.textContent !== text) count.textContent = text;
+    if (count.textContent !== text) {
+      count.textContent = text;
+      const unit = count.parentElement.querySelector("[data-one]");
+      unit.textContent = text === "1" ? unit.dataset.one : unit.dataset.many;
+    }
   }
   const quietS = Number(main().dataset.quietS || 0);
   const note = document.getElementById("quiet-left");
