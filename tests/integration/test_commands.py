@@ -2,17 +2,27 @@
 
 import json
 import re
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scripts.processes import BIN
-from tests.integration.audited_system import COUPLE, AuditedSystem, id_of, outcome
+from tests.integration.audited_system import COUPLE, DATABASE, AuditedSystem, id_of, outcome
 from tests.support import programs
 from tests.support.ports import free_port
 
 PLAN = replace(COUPLE, metrics_port=free_port())
+
+IMPORTED = (
+    # Their other columns are what a board reports, at any time.
+    "SELECT name, display_name, location, enabled, token_digest FROM machines",
+    "SELECT machine, number, item, price, enabled, on_hand, dispensed FROM slots",
+    "SELECT * FROM accounts",
+    "SELECT * FROM transfers",
+)
 
 DOCUMENTED = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -113,11 +123,9 @@ def test_drops_are_listed_shown_and_decided_when_nobody_can_tell(system: Audited
 
 
 def test_an_import_is_carried_out_once(system: AuditedSystem) -> None:
-    def imported() -> tuple[str, list[list[str]], str]:
-        slots, machines = admin(system, "machine list").split("\n\n")
-        # The other columns are what a board reports, at any time.
-        named = [line.split("  ")[:2] for line in machines.splitlines()]
-        return slots, named, admin(system, "user list")
+    def imported() -> list[list[tuple[object, ...]]]:
+        with closing(sqlite3.connect(system.folder / DATABASE)) as database:
+            return [database.execute(query).fetchall() for query in IMPORTED]
 
     before = imported()
     assert admin(system, "import plan.toml") == ""
