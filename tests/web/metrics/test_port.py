@@ -29,7 +29,7 @@ class Rig:
         # It collects once at the registration, to know the names.
         self.times = 0
         self._registry = metrics.registry
-        chosen = {"listen": "127.0.0.1:0", "request_limit_s": 0.2, "interval_s": 0, **settings}
+        chosen = {"listen": "127.0.0.1:0", "request_limit_s": 60, "interval_s": 0, **settings}
         self.server = MetricsPort(MetricsSettings(**chosen), metrics)
 
     def collect(self) -> Iterator[Metric]:
@@ -110,7 +110,8 @@ async def test_only_the_metrics_are_served() -> None:
 
 
 async def test_a_client_that_says_nothing_is_cut() -> None:
-    async with serving() as rig:
+    # The second client must be faster.
+    async with serving(request_limit_s=1) as rig:
         reader, writer = await rig.connect()
         async with asyncio.timeout(LIMIT_S):
             assert await reader.read() == b""
@@ -120,7 +121,7 @@ async def test_a_client_that_says_nothing_is_cut() -> None:
 
 
 async def test_a_request_without_end_is_cut() -> None:
-    async with serving(request_limit_s=60) as rig:
+    async with serving() as rig:
         reader, writer = await rig.connect()
         writer.write(b"GET /metrics HTTP/1.1\r\nX: " + b"x" * 2 * REQUEST_BYTES_MAX)
         async with asyncio.timeout(LIMIT_S):
@@ -131,7 +132,7 @@ async def test_a_request_without_end_is_cut() -> None:
 
 async def test_a_client_that_does_not_read_is_cut() -> None:
     # More than the buffers of both ends of a connection take.
-    async with serving(200_000) as rig:
+    async with serving(200_000, request_limit_s=0.2) as rig:
         _, writer = await rig.connect()
         writer.transport.pause_reading()  # type: ignore[attr-defined]
         writer.write(GET)
@@ -140,7 +141,7 @@ async def test_a_client_that_does_not_read_is_cut() -> None:
 
 
 async def test_more_connections_than_the_limit_are_refused_at_once() -> None:
-    async with serving(connections_max=2, request_limit_s=60) as rig:
+    async with serving(connections_max=2) as rig:
         held = [await rig.connect() for _ in range(2)]
         reader, writer = await rig.connect()
         async with asyncio.timeout(LIMIT_S):
