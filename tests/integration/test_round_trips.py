@@ -1,6 +1,8 @@
 """How many round trips to PostgreSQL a call costs, counted between the frontend and the server."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from benchmarks.systems import counting_proxy
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import machine_service_pb2 as machines
+from drink_frontend.domain.entities import Account
 from drink_frontend.metrics.instruments import Metrics
 from drink_frontend.rpc.settings import RpcSettings
 from drink_frontend.sessions.codec import LineDecoder
@@ -24,6 +27,7 @@ from drink_frontend.storage.settings import StorageSettings
 from tests.fakes.clock import FakeClock
 from tests.support.bench import Bench, ScriptedDatabase
 from tests.support.cut_house import through
+from tests.support.gates import held
 from tests.support.postgres import execute, fresh_postgres
 from tests.support.round_trips import RoundTrips
 from tests.support.rpc_frontend import ANN, PASSWORD, ROOT, Frontend
@@ -168,3 +172,31 @@ async def test_a_session_shows_from_memory_and_reads_what_it_forgot_in_one_round
         ("GETBALANCE", True): 1,
     }
     assert idle_in_transaction(settings) == 0
+
+
+MANY = 64
+"""Units of work in one turn."""
+
+
+@pytest.mark.parametrize("grants", [False, True], ids=["sent", "granted"])
+async def test_a_turn_takes_three_round_trips_however_many_transfers_it_carries(
+    frontend: Frontend, count: Count, grants: bool
+) -> None:
+    bench = frontend.bench
+    ann, root = [await bench.accounts.named(name) for name in ("ann", "root")]
+    numbers = itertools.count()
+
+    def transfer() -> Coroutine[Any, Any, Account]:
+        request_id = f"move-{next(numbers)}"
+        if grants:
+            return bench.transfers.add_credits(root, request_id, "ann", 1)
+        return bench.transfers.send(ann, request_id, "bob", 1)
+
+    async def turn() -> None:
+        async with held(bench.storage.write):
+            several = [asyncio.create_task(transfer()) for _ in range(MANY)]
+            await asyncio.sleep(0)
+        await asyncio.gather(*several)
+
+    # The turn that is held, and one of all transfers.
+    assert await count.of(turn) == 2 + 3

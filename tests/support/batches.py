@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import cast
 
 from drink_frontend.domain.cards import Card, CardKind
 from drink_frontend.domain.drop import Cause, DropEvent, State
@@ -13,13 +14,17 @@ from drink_frontend.domain.identities import Identity
 from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.preferences import Preferences
 from drink_frontend.domain.tokens import Scope
+from drink_frontend.storage.database import Database
 from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.advance import advance, dispatch_next
 from drink_frontend.usecases.audit import LIMITED_KINDS, AgentRecords
 from drink_frontend.usecases.dispatch import _settle
 from drink_frontend.usecases.placement import DropOrder, Placement
-from drink_frontend.usecases.settings import DropSettings
+from drink_frontend.usecases.settings import AccountSettings, DropSettings
+from drink_frontend.usecases.transfers import Transfers, _Order
+from tests.fakes.clock import FakeClock
+from tests.fakes.randomness import CountingRandomness
 from tests.support.books import (
     NOW,
     add_account,
@@ -40,8 +45,19 @@ USERS = (ALICE, BOB, CAROL)
 SETTINGS = DropSettings(waiting_max=3, scheduled_max=2, waiting_per_account_max=3)
 BATCHES, UNITS_MAX = 12, 24
 MACHINES = "d", "e", "f"
+# What is moved in a unit of work needs no database of their own.
+TRANSFERS = Transfers(
+    cast("Database", None), FakeClock(), CountingRandomness("M"), AccountSettings()
+)
 KIOSKS = {1: "d", 2: "e"}
 """The numbers of kiosks that are paired from the start, with their machines."""
+
+
+def moving(
+    order: _Order, named: Callable[[Needs], Needs | None] = lambda needs: needs
+) -> tuple[Unit, Needs | None]:
+    """The unit of work that moves credits, and what it names of its needs."""
+    return TRANSFERS._movement(order), named(order.needs())
 
 
 def count(_: Transaction) -> None:
@@ -105,6 +121,7 @@ class Script:
             *(self._report,) * 6,
             *(self._cancel,) * 2,
             *(self._take,) * 2,
+            *(self._move,) * 2,
         ]
         others = [
             self._lose,
@@ -234,6 +251,21 @@ class Script:
         number, amount = self._next(), self._rng.choice([1, 60, 3_000])
         request_id = f"gift-{self._rng.choice([number, 1])}"
         return lambda tx: move(tx, CAROL, ALICE, amount, request_id), None
+
+    def _move(self) -> tuple[Unit, Needs | None]:
+        number = self._next()
+        payer, payee = self._rng.sample([None, "alice", "ALICE", BOB, "carol", "nobody"], 2)
+        return moving(
+            _Order(
+                self._rng.choice(["root", ALICE]),
+                f"move-{self._rng.choice([number, number - 1, number - 2, 1])}",
+                payer,
+                payee,
+                self._rng.choice([1, 1, 60, 3_000]),
+                "",
+            ),
+            self._maybe,
+        )
 
     def _spend_too_much(self) -> tuple[Unit, Needs | None]:
         number = self._next()

@@ -17,8 +17,15 @@ from sqlalchemy import select
 
 from drink_frontend.domain.alarms import Alarm
 from drink_frontend.domain.drop import Cause, DropEvent, State
-from drink_frontend.domain.entities import AuditKind, AuditRecord, Drop
-from drink_frontend.domain.errors import DrinkError, SlotEmptyError, TokenInvalidError
+from drink_frontend.domain.entities import Account, AuditKind, AuditRecord, Drop
+from drink_frontend.domain.errors import (
+    AccountNotFoundError,
+    DrinkError,
+    InsufficientCreditsError,
+    RequestIdReusedError,
+    SlotEmptyError,
+    TokenInvalidError,
+)
 from drink_frontend.domain.events import Event
 from drink_frontend.domain.kiosks import Kiosk
 from drink_frontend.domain.ledger import TransferKind
@@ -40,7 +47,8 @@ from drink_frontend.storage.writer import Writer
 from drink_frontend.usecases.advance import advance, sale_of
 from drink_frontend.usecases.counting import Plan, carry_out, plan_of
 from drink_frontend.usecases.placement import DropOrder, Placed, Placement
-from tests.support.batches import BATCHES, CAROL, SETTINGS, Script, Unit, count, furnish
+from drink_frontend.usecases.transfers import _Order
+from tests.support.batches import BATCHES, CAROL, SETTINGS, Script, Unit, count, furnish, moving
 from tests.support.books import (
     NOW,
     adjust,
@@ -381,8 +389,32 @@ CASES: dict[str, tuple[list[Case], list[object]]] = {
         [order_of(ALICE, 0, "r0"), (refusing, None), order_of(CAROL, 1, "r1")],
         [True, SlotEmptyError, True],
     ),
+    "a transfer by one request_id twice, and another one": (
+        [moving(_Order(CAROL, "m1", CAROL, ALICE, amount, "")) for amount in (60, 60, 61)],
+        [4_940, 4_940, RequestIdReusedError],
+    ),
+    "a grant by two administrators, and what is paid with it": (
+        [
+            moving(_Order("root", "g1", None, "bob", 900, "")),
+            (refusing, None),
+            moving(_Order(CAROL, "g1", None, "BOB", 900, "")),
+            moving(_Order(BOB, "g1", BOB, "carol", 1_000, "")),
+            moving(_Order(BOB, "g2", BOB, "carol", 1_000, "")),
+        ],
+        [1_020, SlotEmptyError, 1_020, 20, InsufficientCreditsError],
+    ),
+    "an account renamed in mid-batch": (
+        [
+            moving(_Order(CAROL, "m1", CAROL, "alice", 1, "")),
+            (lambda tx: tx.accounts.rename(ALICE, "alison"), None),
+            moving(_Order(CAROL, "m2", CAROL, "alice", 1, "")),
+            moving(_Order(CAROL, "m3", CAROL, "Alison", 1, "")),
+        ],
+        [4_999, None, AccountNotFoundError, 4_998],
+    ),
 }
-"""Units of work, and what each comes to: whether its drop is new, its error, or its value."""
+"""Units of work, and what each comes to: whether its drop is new, its error, the credits of its
+account, or its value."""
 
 
 @pytest.mark.parametrize("naming", [True, False], ids=["named", "unnamed"])
@@ -408,4 +440,6 @@ def came_to(result: JobResult) -> object:
     """What is expected of a unit of work."""
     if result.error is not None:
         return type(result.error)
+    if isinstance(result.value, Account):
+        return result.value.posted
     return result.value.is_new if isinstance(result.value, Placed) else result.value

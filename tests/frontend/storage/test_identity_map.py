@@ -71,12 +71,15 @@ def test_a_unit_takes_back_its_own_changes_alone(rows: IdentityMap) -> None:
     before = alice(rows), rows.slot("d", 1), rows.queue("d")
     tx = unit(rows)
     fund(tx, ALICE, 7, "two")
+    assert list(rows.grants("two")) == [rows.move_of("root", "two")]
     kept = tx.drops.add(drop(1))
     tx.ledger.add(hold_of(kept))
     assert not rows.is_sent
     rows.undo()
     assert (alice(rows), rows.slot("d", 1), rows.queue("d")) == before
     assert rows.drop(drop(1).id) is None
+    assert rows.move_of("root", "two") is None
+    assert list(rows.grants("two")) == []
     # Its numbers are free again.
     assert unit(rows).drops.add(drop(2)).sequence == kept.sequence
 

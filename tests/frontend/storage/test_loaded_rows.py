@@ -22,11 +22,14 @@ from tests.support.ids import ALICE
 EVERYTHING = Needs(
     tokens={"t", "nothing"},
     accounts={ALICE, "nobody"},
+    names={"alice", "ALICE", "nobody", ALICE},
     drops={drop(1).id, "nothing"},
     requests={(ALICE, "request-1"), (ALICE, "other")},
     machines={"d", "nowhere"},
     slots={("d", 1), ("d", 9)},
     queues={"d", "nowhere"},
+    moves={("root", "founding"), ("root", "other")},
+    grants={"founding", "other"},
     new_drops=2,
     new_transfers=1,
 )
@@ -71,6 +74,13 @@ def look(rows: LoadedRows) -> None:
     assert alice is not None
     assert alice.name == "alice"
     assert rows.account("nobody") is None
+    assert [rows.account_named(name) for name in ("alice", "ALICE", ALICE)] == [alice] * 3
+    assert rows.account_named("nobody") is None
+    founding = rows.move_of("root", "founding")
+    assert founding is not None
+    assert list(rows.grants("founding")) == [founding]
+    assert rows.move_of("root", "other") is None
+    assert list(rows.grants("other")) == []
     bearer = rows.token("t")
     assert bearer is not None
     assert bearer.account == ALICE
@@ -109,7 +119,7 @@ def test_what_was_named_is_asked_for_once(executor: CountingExecutor) -> None:
     calls = calls_for(EVERYTHING)
     rows.take(EVERYTHING, executor.exchange(calls))
     asked = len(executor.asked)
-    assert asked == len(calls) == 10
+    assert asked == len(calls) == 13
     look(rows)
     # On SQLite the drop that comes first is asked for when it is needed.
     assert [statement for statement, _ in executor.asked[asked:]] == [loaders.FREE_DROPS]

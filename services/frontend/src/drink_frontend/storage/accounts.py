@@ -23,7 +23,6 @@ from drink_frontend.storage.tables import accounts
 
 _ACCOUNT = ACCOUNT.select()
 
-_NAMED = Statement(_ACCOUNT.where(accounts.c.name == bindparam("name")))
 # lower() in the column's collation changes only the letters A to Z.
 _ALIKE = Statement(_ACCOUNT.where(func.lower(accounts.c.name) == bindparam("folded")))
 _ADMINISTRATORS = Statement(
@@ -136,17 +135,8 @@ class AccountTable:
         return self._rows.account(account_id)
 
     def find(self, name: str) -> Account | None:
-        """The account of a name or id.
-
-        That is the account of exactly that name, or else the only one whose name differs only in
-        case, or else the account of that id. Several names that differ only in case could be
-        created by release 0.1.0; of these only the exact ones are found.
-        """
-        exact = ACCOUNT.read_one(self._executor.one(_NAMED, name=name))
-        if exact is not None:
-            return exact
-        alike = self._alike(name)
-        return alike[0] if len(alike) == 1 else self.get(name)
+        """The account of a name or id; see `LoadedRows.keep_names`."""
+        return self._rows.account_named(name)
 
     def _alike(self, name: str) -> Sequence[Account]:
         # Some letters outside of ASCII have an ASCII letter as their lower case.

@@ -14,7 +14,7 @@ from typing import Any
 
 from drink_frontend.domain.drop import TRANSITIONS
 from drink_frontend.domain.entities import Account, AuditRecord, Drop, Machine, Slot
-from drink_frontend.domain.ledger import Transfer, is_of_house
+from drink_frontend.domain.ledger import FUNDING_ACCOUNT, Transfer, TransferKind, is_of_house
 from drink_frontend.domain.movements import StockMovement
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage import loaders
@@ -30,6 +30,7 @@ from drink_frontend.storage.tables import (
     scoped_tokens,
     slots,
     tokens,
+    transfers,
 )
 
 LOADED_MAX = 20_000
@@ -50,6 +51,7 @@ READ_FROM = frozenset(
         scoped_tokens,
         slots,
         tokens,
+        transfers,
     )
 )
 """Names of the tables that the rows of the map are read from."""
@@ -151,6 +153,8 @@ class IdentityMap(LoadedRows):
 
     def add_transfer(self, transfer: Transfer) -> Iterable[Account]:
         """Adds a transfer, and changes the balances of its accounts; returns those of users."""
+        if transfer.kind is TransferKind.MOVE:
+            self._keep_move(transfer)
         self._pending.add_transfer(transfer, self.number(loaders.TRANSFER_NUMBERS))
         pending, posted = transfer.pending_change, transfer.posted_change
         accounts = [
@@ -163,6 +167,14 @@ class IdentityMap(LoadedRows):
         ]
         self._settle_up(breaks_rule=any(map(_overdrawn, accounts)) and bool(pending or posted))
         return accounts
+
+    def _keep_move(self, move: Transfer) -> None:
+        assert move.actor is not None
+        assert move.request_id is not None
+        self._log.put(self._moves, (move.actor, move.request_id), move)
+        if FUNDING_ACCOUNT in {move.debit_account, move.credit_account}:
+            granted = (*self.grants(move.request_id), move)
+            self._log.put(self._grants, move.request_id, granted)
 
     def _pay(self, account_id: str, held: int, posted: int) -> Account | None:
         """Changes a user's account; None for another one, whose balance decides nothing."""

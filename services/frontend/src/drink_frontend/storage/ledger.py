@@ -12,7 +12,6 @@ from drink_frontend.domain.ledger import Transfer, TransferKind
 from drink_frontend.storage.changes import ChangeSet
 from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.mappings import shown_name
-from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import (
     NOTHING,
     SEQUENCE_MAX,
@@ -20,23 +19,8 @@ from drink_frontend.storage.statements import (
     Statement,
     constant,
 )
-from drink_frontend.storage.tables import IS_GRANT, drops, refunds, transfers
+from drink_frontend.storage.tables import drops, refunds, transfers
 
-_TRANSFER = RowMapping(Transfer, transfers)
-# The kind is a constant, because the index on requests contains only transfers of this kind.
-_BY_REQUEST = Statement(
-    _TRANSFER.select().where(
-        transfers.c.kind == constant(TransferKind.MOVE),
-        transfers.c.actor == bindparam("actor"),
-        transfers.c.request_id == bindparam("request_id"),
-    )
-)
-# The condition is that of the index on grants.
-_GRANTS = Statement(
-    _TRANSFER.select()
-    .where(IS_GRANT, transfers.c.request_id == bindparam("request_id"))
-    .order_by(transfers.c.sequence)
-)
 _LAST = Statement(select(func.coalesce(func.max(transfers.c.sequence), constant(0))))
 _KINDS = OneOf(transfers.c.kind, TransferKind, "kind")
 
@@ -108,12 +92,11 @@ class LedgerTable:
 
     def by_request(self, actor: str, request_id: str) -> Transfer | None:
         """The MOVE of that request, if there is one."""
-        row = self._executor.one(_BY_REQUEST, actor=actor, request_id=request_id)
-        return _TRANSFER.read_one(row)
+        return self._rows.move_of(actor, request_id)
 
     def grants(self, request_id: str) -> Sequence[Transfer]:
         """The MOVEs from or to the funding account by requests of that id, of any actor."""
-        return [_TRANSFER.read(row) for row in self._executor.all(_GRANTS, request_id=request_id)]
+        return self._rows.grants(request_id)
 
     def last_sequence(self) -> int:
         """The sequence of the newest transfer; 0 if there is none."""

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Account, Drop, Machine, Slot
+from drink_frontend.domain.ledger import Transfer
 from drink_frontend.domain.tokens import KioskLogin, Scope
 from drink_frontend.storage import loaders
 from drink_frontend.storage.bulk import Numbers
-from drink_frontend.storage.mappings import ACCOUNT, DROP, MACHINE, OPEN_DROP, SLOT
+from drink_frontend.storage.mappings import ACCOUNT, DROP, MACHINE, OPEN_DROP, SLOT, TRANSFER
 from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.pending import Pending, UndoLog
 from drink_frontend.storage.statements import Call, Executor, ManyRows, Row
@@ -73,6 +74,9 @@ class LoadedRows:
 
     def _forget(self) -> None:
         self._accounts: dict[str, Account | None] = {}
+        self._names: dict[str, str | None] = {}
+        self._moves: dict[tuple[str, str], Transfer | None] = {}
+        self._grants: dict[str, tuple[Transfer, ...]] = {}
         self._tokens: dict[str, TokenRow | None] = {}
         self._drops: dict[str, Drop | None] = {}
         self._requests: dict[tuple[str, str], str | None] = {}
@@ -84,6 +88,7 @@ class LoadedRows:
     def _size(self) -> int:
         return (
             len(self._accounts)
+            + len(self._moves)
             + len(self._drops)
             + len(self._requests)
             + sum(map(len, self._queues.values()))
@@ -100,7 +105,7 @@ class LoadedRows:
                 self.keep_numbers(numbers, next(waiting))
 
     def _load(self, statement: ManyRows, keep: "Keep", key: Any) -> None:
-        (rows,) = self._executor.exchange([(statement, [_row(key)])])
+        (rows,) = self._executor.exchange([(statement, [_row(statement, key)])])
         keep(self, (key,), rows)
 
     def keep_accounts(self, keys: Iterable[str], rows: Iterable[Row]) -> None:
@@ -110,6 +115,41 @@ class LoadedRows:
                 self._accounts[row[0]] = ACCOUNT.read(row)
         for key in keys:
             self._accounts.setdefault(key, None)
+
+    def keep_names(self, keys: Iterable[str], rows: Iterable[Row]) -> None:
+        """The account of each name or id.
+
+        That is the account of exactly that name, or else the only one whose name differs only in
+        case, or else the account of that id. Several names that differ only in case could be
+        created by release 0.1.0; of these only the exact ones are found.
+        """
+        found: dict[str, tuple[list[str], ...]] = {key: ([], [], []) for key in keys}
+        for key, way, *account in rows:
+            self.keep_accounts((), (tuple(account),))
+            found[key][way].append(account[0])
+        for key, (exact, alike, of_id) in found.items():
+            meant = exact or (alike if len(alike) == 1 else of_id)
+            self._names.setdefault(key, meant[0] if meant else None)
+
+    def keep_moves(self, keys: Iterable[tuple[str, str]], rows: Iterable[Row]) -> None:
+        """MOVEs by their requests."""
+        for row in rows:
+            move = TRANSFER.read(row)
+            assert move.actor is not None
+            assert move.request_id is not None
+            self._moves.setdefault((move.actor, move.request_id), move)
+        for key in keys:
+            self._moves.setdefault(key, None)
+
+    def keep_grants(self, keys: Iterable[str], rows: Iterable[Row]) -> None:
+        """MOVEs from or to the funding account by the ids of their requests, in their order."""
+        found: dict[str, list[Transfer]] = {key: [] for key in keys}
+        for row in sorted(rows):
+            grant = TRANSFER.read(row[1:])
+            assert grant.request_id is not None
+            found[grant.request_id].append(grant)
+        for key, grants in found.items():
+            self._grants.setdefault(key, tuple(grants))
 
     def keep_tokens(self, keys: Iterable[str], rows: Iterable[Row]) -> None:
         """Bearer tokens by their digests, with their accounts."""
@@ -194,6 +234,26 @@ class LoadedRows:
             self._load(loaders.ACCOUNTS, LoadedRows.keep_accounts, account_id)
         return self._accounts[account_id]
 
+    def account_named(self, name: str) -> Account | None:
+        """The account that is meant by a name or id; see `keep_names`."""
+        if name not in self._names:
+            self._load(loaders.NAMES, LoadedRows.keep_names, name)
+        account_id = self._names[name]
+        return None if account_id is None else self.account(account_id)
+
+    def move_of(self, actor: str, request_id: str) -> Transfer | None:
+        """The MOVE that a request of an account has made."""
+        key = actor, request_id
+        if key not in self._moves:
+            self._load(loaders.MOVES, LoadedRows.keep_moves, key)
+        return self._moves[key]
+
+    def grants(self, request_id: str) -> Sequence[Transfer]:
+        """The MOVEs from or to the funding account by requests of that id, of any actor."""
+        if request_id not in self._grants:
+            self._load(loaders.GRANTS, LoadedRows.keep_grants, request_id)
+        return self._grants[request_id]
+
     def token(self, digest: str) -> TokenRow | None:
         """The bearer token of that digest, expired or not."""
         if digest not in self._tokens:
@@ -269,6 +329,9 @@ Keep = Callable[[LoadedRows, Any, Iterable[Row]], None]
 _LOADED: Sequence[tuple[str, ManyRows, Keep]] = (
     ("tokens", loaders.HOLDERS, LoadedRows.keep_tokens),
     ("accounts", loaders.ACCOUNTS, LoadedRows.keep_accounts),
+    ("names", loaders.NAMES, LoadedRows.keep_names),
+    ("moves", loaders.MOVES, LoadedRows.keep_moves),
+    ("grants", loaders.GRANTS, LoadedRows.keep_grants),
     ("requests", loaders.REQUESTS, LoadedRows.keep_requests),
     ("drops", loaders.DROPS, LoadedRows.keep_drops),
     ("machines", loaders.MACHINES, LoadedRows.keep_machines),
@@ -288,12 +351,15 @@ def calls_for(needs: Needs) -> list[Call]:
     for name, statement, _ in _LOADED:
         if keys := getattr(needs, name):
             # In one order in every process, whose sets have different ones.
-            loads.append((statement, [_row(key) for key in sorted(keys)]))
+            loads.append((statement, [_row(statement, key) for key in sorted(keys)]))
     for name, numbers in _COUNTED:
         if count := getattr(needs, name):
             loads.append((numbers, [(count, 0)]))
     return loads
 
 
-def _row(key: Any) -> Row:
+def _row(statement: ManyRows, key: Any) -> Row:
+    if statement is loaders.NAMES:
+        # Some letters outside of ASCII have an ASCII letter as their lower case. No name is empty.
+        return key, key.lower() if key.isascii() else ""
     return key if isinstance(key, tuple) else (key,)

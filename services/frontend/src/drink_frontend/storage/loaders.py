@@ -3,17 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Table, select, union_all
+from sqlalchemy import Table, func, select, union_all
 from sqlalchemy.sql.elements import ColumnElement
 
 from drink_frontend.domain.drop import State
+from drink_frontend.domain.ledger import TransferKind
 from drink_frontend.domain.tokens import Scope
 from drink_frontend.storage.bulk import Bulk, Numbers, given
-from drink_frontend.storage.columns import NO_NUMBER, NO_TEXT
+from drink_frontend.storage.columns import NO_NUMBER, NO_TEXT, TEXT
 from drink_frontend.storage.kiosk_tables import kiosk_tokens, kiosks
-from drink_frontend.storage.mappings import ACCOUNT, DROP, MACHINE, OPEN_DROP, SLOT
+from drink_frontend.storage.mappings import ACCOUNT, DROP, MACHINE, OPEN_DROP, SLOT, TRANSFER
 from drink_frontend.storage.statements import NOTHING, constant
 from drink_frontend.storage.tables import (
+    IS_GRANT,
     IS_OPEN,
     accounts,
     drops,
@@ -32,6 +34,11 @@ _QUEUED = drops.c.state.in_(
 )
 _BY_DIGEST, _BY_ACCOUNT, _BY_DROP = given(tokens.c.digest), given(accounts.c.id), given(drops.c.id)
 _BY_REQUEST = given(drops.c.account, drops.c.request_id)
+_BY_NAME = given(name=TEXT, folded=TEXT)
+_BY_MOVE, _BY_GRANT = (
+    given(transfers.c.actor, transfers.c.request_id),
+    given(transfers.c.request_id),
+)
 _BY_MACHINE, _BY_SLOT = given(machines.c.name), given(slots.c.machine, slots.c.number)
 
 
@@ -76,6 +83,50 @@ ACCOUNTS = Bulk(
     _BY_ACCOUNT,
     ACCOUNT.select().select_from(_BY_ACCOUNT.join(accounts, accounts.c.id == _BY_ACCOUNT.c.id)),
 )
+NAMES = Bulk(
+    _BY_NAME,
+    union_all(
+        *(
+            select(_BY_NAME.c.name, constant(way), *ACCOUNT.columns).select_from(
+                _BY_NAME.join(accounts, is_meant)
+            )
+            for way, is_meant in enumerate(
+                (
+                    accounts.c.name == _BY_NAME.c.name,
+                    # lower() in the column's collation changes only the letters A to Z.
+                    func.lower(accounts.c.name) == _BY_NAME.c.folded,
+                    accounts.c.id == _BY_NAME.c.name,
+                )
+            )
+        )
+    ),
+)
+"""The accounts that may be meant by a name, each with it and with the way in which it fits: 0, it
+is their name; 1, their name in small letters is `folded`; 2, it is their id."""
+
+MOVES = Bulk(
+    _BY_MOVE,
+    TRANSFER.select().select_from(
+        _BY_MOVE.join(
+            transfers,
+            # The kind is a constant, because the index on requests contains only these transfers.
+            (transfers.c.kind == constant(TransferKind.MOVE))
+            & (transfers.c.actor == _BY_MOVE.c.actor)
+            & (transfers.c.request_id == _BY_MOVE.c.request_id),
+        )
+    ),
+)
+"""MOVEs by their requests."""
+
+# The condition is that of the index on grants.
+GRANTS = Bulk(
+    _BY_GRANT,
+    select(transfers.c.sequence, *TRANSFER.columns).select_from(
+        _BY_GRANT.join(transfers, IS_GRANT & (transfers.c.request_id == _BY_GRANT.c.request_id))
+    ),
+)
+"""MOVEs from or to the funding account by the ids of their requests, each with its sequence."""
+
 DROPS = Bulk(
     _BY_DROP,
     select(*DROP.columns, *ACCOUNT.columns, *SLOT.columns).select_from(

@@ -4,9 +4,10 @@ from sqlalchemy import func, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from drink_frontend.domain.entities import Account, Drop, Machine, Slot
+from drink_frontend.domain.ledger import Transfer
 from drink_frontend.storage.rows import RowMapping
 from drink_frontend.storage.statements import constant
-from drink_frontend.storage.tables import accounts, drops, machines, refunds, slots
+from drink_frontend.storage.tables import accounts, drops, machines, refunds, slots, transfers
 
 ACCOUNT = RowMapping(
     Account,
@@ -17,6 +18,9 @@ ACCOUNT = RowMapping(
     since_ms=accounts.c.created_ms,
 )
 """The rows of accounts."""
+
+TRANSFER = RowMapping(Transfer, transfers)
+"""The rows of transfers."""
 
 MACHINE = RowMapping(Machine, machines)
 """The rows of machines, without their slots."""

@@ -13,10 +13,13 @@ class Needs:
     Attributes:
         tokens: Digests of bearer tokens; their accounts are loaded with them.
         accounts: Ids of accounts.
+        names: Names or ids of accounts.
         drops: Ids of drops; their buyers' accounts and their slots are loaded with them.
         requests: Accounts' ids, each with the request_id of a drop.
         machines: Names of machines.
         slots: Names of machines, each with the number of a slot.
+        moves: Accounts' ids, each with the request_id of a MOVE that it makes.
+        grants: The request_ids of MOVEs from or to the funding account.
         queues: Names of machines whose drops without an outcome are needed.
         new_drops: Most drops that are added.
         new_transfers: Most transfers that are added.
@@ -24,10 +27,13 @@ class Needs:
 
     tokens: set[str] = field(default_factory=set)
     accounts: set[str] = field(default_factory=set)
+    names: set[str] = field(default_factory=set)
     drops: set[str] = field(default_factory=set)
     requests: set[tuple[str, str]] = field(default_factory=set)
     machines: set[str] = field(default_factory=set)
     slots: set[tuple[str, int]] = field(default_factory=set)
+    moves: set[tuple[str, str]] = field(default_factory=set)
+    grants: set[str] = field(default_factory=set)
     queues: set[str] = field(default_factory=set)
     new_drops: int = 0
     new_transfers: int = 0

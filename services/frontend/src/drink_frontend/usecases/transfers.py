@@ -17,6 +17,7 @@ from drink_frontend.domain.limits import check_range, check_request_id, check_te
 from drink_frontend.domain.ports import Clock, Randomness
 from drink_frontend.domain.rate_limiter import RateLimiter
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.transaction import Transaction
 from drink_frontend.usecases.settings import AccountSettings
 from drink_frontend.usecases.users import check_parties, user, user_of, user_shown
@@ -102,7 +103,7 @@ class Transfers:
             raise FieldInvalidError("credits", "must not be 0")
         payer, payee = (None, name) if credits_added > 0 else (name, None)
         order = _Order(actor.id, request_id, payer, payee, abs(credits_added), reason)
-        return await self._storage.write(self._movement(order))
+        return await self._storage.write(self._movement(order), order.needs())
 
     async def set_posted(
         self,
@@ -142,7 +143,7 @@ class Transfers:
         payer, payee = (None, name) if wanted > expected else (name, None)
         order = _Order(actor.id, request_id, payer, payee, abs(wanted - expected), reason)
         move = self._movement(order, expected)
-        return await self._storage.write(move)
+        return await self._storage.write(move, order.needs())
 
     async def send(
         self,
@@ -177,7 +178,7 @@ class Transfers:
         if wait_s := self._sent.take_if_free(sender.id, self._clock.monotonic()):
             raise RateLimitedError("too many transfers", retry_after_seconds=math.ceil(wait_s))
         order = _Order(sender.id, request_id, sender.id, recipient, credits_sent, reason)
-        return await self._storage.write(self._movement(order))
+        return await self._storage.write(self._movement(order), order.needs())
 
     def _movement(
         self, order: "_Order", expected: int | None = None
@@ -231,6 +232,16 @@ class _Order:
     payee: str | None
     amount: int
     reason: str
+
+    def needs(self) -> Needs:
+        """What its unit of work reads."""
+        names = {name for name in (self.payer, self.payee) if name is not None}
+        return Needs(
+            names=names,
+            moves={(self.actor, self.request_id)},
+            grants={self.request_id} if len(names) == 1 else set(),
+            new_transfers=1,
+        )
 
 
 def _check_expected(parties: Sequence[Account | None], expected: int | None) -> None:
