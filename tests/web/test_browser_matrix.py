@@ -52,6 +52,14 @@ OPERATORS = (
 )
 
 
+WRAPPED = """() => [...document.querySelectorAll(".choices:not(.two) label")].filter(each => {
+  const text = document.createRange();
+  text.selectNodeContents(each.querySelector("span"));
+  return text.getClientRects().length > 1;
+}).map(each => each.textContent)"""
+"""Short choices whose words are not in one line."""
+
+
 class PostgresHouse(LocalSystem):
     """A system whose frontend has its data in PostgreSQL."""
 
@@ -89,6 +97,7 @@ def looks_good(page: Page, path: str) -> None:
     expect(page.locator("h1")).to_have_count(1)
     assert violations(page) == [], path
     assert not is_too_wide(page), path
+    assert page.evaluate(WRAPPED) == [], path
 
 
 def look_at_all(

@@ -14,6 +14,7 @@ NUMBERS = {"n", "price", "available", "posted", "held", "days", "sold", "put"}
 
 READ_RIGHT = {
     "left",
+    "short",
     "slot",
     "in_seconds",
     "in_minutes",

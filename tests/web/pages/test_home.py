@@ -5,10 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from drink.v1.account_service_pb2 import AddCreditsRequest
 from drink_frontend.domain.entities import Reach
-from tests.web.visitor import LIMIT_S, away_house, running_house
+from tests.support.rpc_frontend import PASSWORD, ROOT
+from tests.web.visitor import LIMIT_S, House, away_house, running_house
 
 PAGE = "0123456789012345678901"
+SLOT = "machines/d/slots/1"
 
 
 async def test_a_visitor_sees_what_there_is(tmp_path: Path) -> None:
@@ -66,6 +69,53 @@ async def test_changes_are_told_with_the_buttons_of_the_drawn_page(tmp_path: Pat
 async def test_a_stream_is_for_a_drawn_page(tmp_path: Path, page: str) -> None:
     async with running_house(tmp_path) as house:
         assert (await house.visitor().get(f"/events?page={page}")).status == 400
+
+
+async def priced(house: House, price: int) -> None:
+    """Sets the price of the first slot, and waits until the page knows."""
+    await house.bench.change_slot("d", 1, price=price)
+    known = house.site.house
+    async with asyncio.timeout(LIMIT_S):
+        while known.machines["machines/d"].slots[0].price != price:
+            await known.changed(known.version)
+
+
+async def test_who_cannot_pay_sees_what_is_missing_and_where_to_go_on(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        await priced(house, 230)
+        ann, bob = await house.ann(), house.visitor()
+        await house.bench.accounts.change("test", "bob", password=PASSWORD)
+        assert (await bob.log_in("bob")).status == 303
+        page = (await ann.get("/")).text
+        assert '<a class="button quiet" href="/machines/d/1">30 short' in page
+        assert f'value="{SLOT}"' not in page.replace(f'name="favourite" value="{SLOT}"', "")
+        assert 'name="slot" value="machines/d/slots/2"' in page
+        assert '<a class="button quiet" href="/machines/d/1">130 short' in (await bob.get("/")).text
+        slot = (await ann.get("/machines/d/1")).text
+        assert "It costs 230, and you have 200." in slot
+        assert 'href="/account"' in slot
+        assert 'action="/drops"' not in slot
+
+
+async def test_a_page_from_before_the_credits_came_locks_nobody_out(tmp_path: Path) -> None:
+    async with running_house(tmp_path) as house:
+        await priced(house, 230)
+        ann = await house.ann()
+        order = {"request_id": f"web-{PAGE}-d-1", "slot": SLOT, "price": "230"}
+        refused = await ann.post("/drops", order)
+        assert refused.status == 409
+        assert "It costs 230, and you have 200." in refused.text
+        assert "30 short" in (await ann.get("/")).text
+        given = AddCreditsRequest(account="accounts/ann", credits=30, request_id="more")
+        await house.frontend.call(given, ROOT)
+        # The page that is still open leads to the slot, which is drawn for the credits of now.
+        assert 'action="/drops"' in (await ann.get("/machines/d/1")).text
+        async with ann.stream(f"/events?page={PAGE}") as stream, asyncio.timeout(LIMIT_S):
+            assert await stream.get() == "200"
+            told = await stream.get()
+            assert "230 credits" in told
+            assert "short" not in told
+        assert (await ann.post("/drops", order)).goal.startswith("/drops/")
 
 
 async def test_drops_on_their_way_are_on_top(tmp_path: Path) -> None:

@@ -55,6 +55,26 @@ async def test_a_browser_becomes_a_kiosk_by_its_code(house: House) -> None:
     assert secret not in page.text
 
 
+async def test_who_cannot_pay_is_told_at_the_kiosk(house: House) -> None:
+    known = house.site.house
+    await house.bench.change_slot("d", 1, price=230)
+    while known.machines["machines/d"].slots[0].price != 230:
+        await known.changed(known.version)
+    kiosk = await with_card(house)
+    page = (await kiosk.get("/kiosk")).text
+    assert "30 short" in page
+    assert "What shall fall?" in page
+    await house.bench.change_slot("d", 2, price=201)
+    while known.machines["machines/d"].slots[1].price != 201:
+        await known.changed(known.version)
+    page = (await kiosk.get("/kiosk")).text
+    assert "Not enough credits" in page
+    assert "Ask an administrator for credits" in page
+    # The frontend has the last word, whatever the screen shows.
+    order = {"request_id": "late", "slot": "machines/d/slots/1", "price": "230"}
+    assert "It costs 230, and you have 200." in (await kiosk.post("/kiosk/drops", order)).text
+
+
 async def test_over_https_the_cookies_are_of_this_host_only(house: House) -> None:
     _, code = await house.bench.accounts.kiosks.pair("root", "d")
     kiosk = house.visitor(scheme="https")

@@ -168,6 +168,11 @@ class MachineView:
         """The name of the machine for people."""
         return self.machine.display_name or self.id
 
+    @property
+    def lowest_price(self) -> int | None:
+        """Credits for the cheapest item that could be bought now; None if there is none."""
+        return min((tile.slot.price for tile in self.tiles if tile.can_drop), default=None)
+
 
 def machine_view(machine: machines.Machine, *, is_current: bool) -> MachineView:
     """The view of a machine.

@@ -15,18 +15,29 @@ SEARCH_MAX = 64
 _TILES, _SPARK = "\x00tiles\x00", "\x00spark\x00"
 """Where tiles and temperatures are put into a drawn machine; no name has such characters."""
 
+_SHORT = "\x00short\x00"
+"""Where the credits that somebody lacks are put into a drawn tile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What somebody wants to see of the machines.
+    """What somebody wants to see of the machines, and can pay.
 
     Attributes:
         favourites: Resource names of items and slots, in the person's order.
         search: Part of the wanted items' names; empty for all items.
+        credits: That can be spent; None if that is not known.
     """
 
     favourites: Sequence[str] = ()
     search: str = ""
+    credits: int | None = None
+
+    def lacks(self, tile: views.Tile) -> int:
+        """Credits that are missing for what could be bought there; 0 if none are known to be."""
+        if self.credits is None or not tile.can_drop:
+            return 0
+        return max(0, tile.slot.price - self.credits)
 
 
 @dataclass(slots=True)
@@ -51,7 +62,7 @@ class Card:
     view: views.MachineView
     frame: str
     spark: str
-    tiles: dict[tuple[str, bool, bool], str] = field(default_factory=dict)
+    tiles: dict[tuple[str, bool, bool, bool], str] = field(default_factory=dict)
 
 
 class MachineCards:
@@ -100,10 +111,7 @@ class MachineCards:
         shown = [tile for tile in card.view.tiles if wish.search in tile.slot.item.casefold()]
         if wish.search and not shown:
             return ""
-        tiles = (
-            self._tile(visit, card, tile, starred=tile.is_favourite(wish.favourites))
-            for tile in shown
-        )
+        tiles = (self._tile(visit, card, tile, wish) for tile in shown)
         html = card.frame.replace(_TILES, "".join(tiles)).replace(_SPARK, card.spark)
         return self._named(html, page)
 
@@ -129,21 +137,21 @@ class MachineCards:
         if before.spark != card.spark:
             found.append((f"spark-{card.view.id}", card.spark))
         for was, tile in zip(old, new, strict=True):
-            html = self._tile(visit, card, tile, starred=tile.is_favourite(wish.favourites))
-            if html != self._tile(visit, before, was, starred=was.is_favourite(wish.favourites)):
+            html = self._tile(visit, card, tile, wish)
+            if html != self._tile(visit, before, was, wish):
                 found.append((f"tile-{tile.id}", self._named(html, page)))
         return found
 
     def favourites(self, visit: Visit, cards: Mapping[str, Card], page: str, wish: Wish) -> str:
         """The tiles of the favourites that there are, in the person's order."""
         tiles = (
-            self._tile(visit, card, tile, starred=True, apart=True)
+            self._tile(visit, card, tile, wish, apart=True)
             for card, tile in _favourites(cards.values(), wish.favourites)
         )
         return self._named("".join(tiles), page)
 
     def _tile(
-        self, visit: Visit, card: Card, tile: views.Tile, *, starred: bool, apart: bool = False
+        self, visit: Visit, card: Card, tile: views.Tile, wish: Wish, *, apart: bool = False
     ) -> str:
         """The HTML of one slot.
 
@@ -151,10 +159,11 @@ class MachineCards:
             visit: For whom.
             card: The slot's machine.
             tile: The slot.
-            starred: Whether it is a favourite.
+            wish: What is shown.
             apart: Whether it is shown without its machine, so that it has to name it.
         """
-        key = (tile.number, starred, apart)
+        starred, lacks = tile.is_favourite(wish.favourites), wish.lacks(tile)
+        key = (tile.number, starred, apart, lacks > 0)
         html = card.tiles.get(key)
         if html is None:
             html = card.tiles[key] = visit.render(
@@ -165,8 +174,9 @@ class MachineCards:
                 picture=card.pictures.get(tile.slot.sold_item),
                 starred=starred,
                 apart=apart,
+                short=_SHORT if lacks else "",
             )
-        return html
+        return html.replace(_SHORT, str(lacks)) if lacks else html
 
     @staticmethod
     def _spark(visit: Visit, view: views.MachineView) -> str:

@@ -1,5 +1,6 @@
 """Favourites: the items and slots that a member marks with a star."""
 
+import asyncio
 import contextlib
 from collections.abc import Sequence
 
@@ -16,7 +17,7 @@ FAVOURITES_MAX = 20
 
 
 async def wish_of(visit: Visit) -> Wish:
-    """What a browser wants to see of the machines: a member's favourites, and the search.
+    """What a browser wants to see of the machines: favourites, the search, and what is affordable.
 
     A language that the member prefers is that of the page from here on. Without an answer there
     are no favourites.
@@ -28,12 +29,13 @@ async def wish_of(visit: Visit) -> Wish:
     if visit.login is None or not visit.site.house.is_current:
         return Wish(search=search)
     try:
-        preferences = await preferences_of(visit)
+        preferences, _ = await asyncio.gather(preferences_of(visit), visit.look_up_account())
     except CallError as error:
         if error.is_logged_out:
             raise
         return Wish(search=search)
-    return Wish(list(preferences.favourites), search)
+    credits_left = visit.account.available_credits if visit.account else None
+    return Wish(list(preferences.favourites), search, credits_left)
 
 
 async def preferences_of(visit: Visit) -> pb.Preferences:

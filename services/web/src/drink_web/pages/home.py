@@ -86,6 +86,9 @@ class Home:
         cards = self._cards.present(visit)
         news = []
         if told.current is not house.is_current:
+            if told.current is None and visit.account is not None:
+                # Tiles are drawn for as many credits as are shown.
+                news.append(partial("credits", visit.render("_credits.html")))
             told.current = house.is_current
             news.append(partial("state", visit.render("_state.html", current=told.current)))
         if cards.keys() != told.cards.keys() or wish.search:
@@ -127,7 +130,6 @@ async def _open_drops(visit: Visit) -> list[views.DropView]:
         return []
     request = drops.ListDropsRequest(page_size=OPEN_DROPS_MAX, states=views.OPEN_STATES)
     try:
-        await visit.look_up_account()
         listed = await visit.call(site.api.drops.ListDrops, request)
     except CallError as error:
         if error.is_away:
