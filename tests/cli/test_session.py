@@ -57,7 +57,7 @@ async def run(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(4 * PATIENCE_S):
+    async with asyncio.timeout(PATIENCE_S):
         said, complained = await process.communicate(typed.encode())
     assert process.returncode is not None
     return process.returncode, said.decode(), complained.decode()
@@ -102,7 +102,7 @@ class TestInAPipe:
             stdout=asyncio.subprocess.PIPE,
             env={**os.environ, "PYTHONIOENCODING": "ascii:surrogateescape"},
         )
-        async with asyncio.timeout(4 * PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             said, _ = await process.communicate(b"USER \xff\nUSER J\xc3\xbcrgen\nVERSION\n")
         expected = [b"ERR 406 Invalid parameters.", b"OK Password required.", b"OK Drink 1.2.3"]
         assert said.splitlines()[1:] == expected
@@ -119,7 +119,7 @@ class TestInAPipe:
             port,
             stderr=asyncio.subprocess.PIPE,
         )
-        async with asyncio.timeout(4 * PATIENCE_S):
+        async with asyncio.timeout(PATIENCE_S):
             _, complained = await process.communicate()
         assert (process.returncode, complained) == (0, b"")
 
@@ -158,7 +158,7 @@ class TestAtATerminal:
 
         async def wait_for(words: str) -> None:
             nonlocal shown
-            async with asyncio.timeout(4 * PATIENCE_S):
+            async with asyncio.timeout(PATIENCE_S):
                 while words not in shown:
                     shown += (await asyncio.to_thread(os.read, master, 4_096)).decode()
 

@@ -16,7 +16,7 @@ from drink_frontend.links.messages import (
 )
 from tests.support.tasks import cancel
 
-LIMIT_S = 5
+LIMIT_S = 20
 """Longest wait for a message in seconds; a test that waits longer has failed."""
 
 M = TypeVar("M")

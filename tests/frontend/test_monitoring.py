@@ -19,7 +19,7 @@ from tests.support.certificates import Certificates
 
 Samples = Mapping[tuple[str, tuple[str, ...]], float]
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 
 
 class Edge:

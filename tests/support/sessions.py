@@ -35,7 +35,7 @@ from tests.support.tasks import cancel
 
 T = TypeVar("T")
 
-PATIENCE_S = 5.0
+PATIENCE_S = 20.0
 """Longest wait of a test for something that must come."""
 
 STARTED_MS = 1_795_405_840_000

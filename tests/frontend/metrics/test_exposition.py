@@ -15,7 +15,7 @@ from drink_frontend.metrics.instruments import Metrics
 from drink_frontend.metrics.settings import MetricsSettings
 from tests.support.ports import free_port
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 GET = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
 
 

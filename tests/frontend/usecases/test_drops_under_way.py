@@ -13,7 +13,7 @@ from drink_frontend.usecases.links import LinkStatus
 from tests.support.bench import Bench
 from tests.support.ids import BOB, ROOT
 
-LIMIT_S = 5
+LIMIT_S = 20
 
 
 async def test_fault_54_the_price_is_the_one_at_the_reservation(bench: Bench) -> None:

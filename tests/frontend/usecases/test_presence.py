@@ -24,7 +24,7 @@ from tests.support.tasks import beside
 
 T = TypeVar("T")
 
-LIMIT_S = 5
+LIMIT_S = 20
 INTERVAL_S = 5.0
 
 ME = FrontendInstance(FRONTEND, "here:1", "0.1", 1)

@@ -14,7 +14,7 @@ from drink_web.metrics.settings import MetricsSettings
 from tests.support.ports import free_port
 from tests.support.tasks import cancel
 
-LIMIT_S = 10.0
+LIMIT_S = 30.0
 GET = b"GET /metrics HTTP/1.1\r\nHost: here\r\n\r\n"
 
 
