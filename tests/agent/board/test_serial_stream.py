@@ -83,7 +83,7 @@ async def test_a_write_does_not_wait_for_a_read_to_end(terminal: Terminal) -> No
         reading = asyncio.create_task(stream.read())
         for number in range(20):
             stream.write(b"%d\n" % (number % 10))
-            async with asyncio.timeout(1.0):
+            async with asyncio.timeout(LIMIT_S):
                 assert await from_board(terminal, 2) == b"%d\n" % (number % 10)
         os.write(terminal.master, b"9\n")
         async with asyncio.timeout(LIMIT_S):

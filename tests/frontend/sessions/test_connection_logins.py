@@ -7,7 +7,7 @@ import pytest
 from drink_frontend.domain.errors import CredentialsInvalidError
 from drink_frontend.usecases.settings import LoginSettings
 from tests.support.session_servers import Serve
-from tests.support.sessions import Caller, World, until
+from tests.support.sessions import PATIENCE_S, Caller, World, until
 
 
 async def guess(world: World) -> None:
@@ -40,7 +40,7 @@ async def test_a_server_that_stops_waits_for_no_logins_turn(world: World, serve:
         caller.send(b"USER user\nPASS pw\n")
         assert await caller.read() == b"OK Password required.\n"
         await until(lambda: world.clock.waits != [])
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await server.drain(0.05)
         assert await caller.read() == b"ERR 350 Account server subsystem is not ready.\n"
 
@@ -70,7 +70,7 @@ async def test_fault_70_a_session_that_waits_for_its_drop_ends_and_the_drop_goes
     async with Caller(await serve()) as caller:
         await caller.login()
         caller.send(b"DROP 1\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await world.placed.wait()
         await until(lambda: world.calls["outcome"] == 1)
         await world.close_account("user")

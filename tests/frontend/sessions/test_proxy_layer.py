@@ -10,7 +10,7 @@ import pytest
 from drink_frontend.domain.errors import CredentialsInvalidError
 from tests.fakes.proxy_headers import tlv, v2
 from tests.support.session_servers import Serve
-from tests.support.sessions import Caller, World, until
+from tests.support.sessions import PATIENCE_S, Caller, World, until
 
 CERTIFICATES = Path(__file__).parent / "data" / "tls"
 PROXIES = ["127.0.0.0/8"]
@@ -203,6 +203,6 @@ async def test_a_server_that_stops_waits_for_no_header(serve: Serve) -> None:
     async with Caller(server) as caller:
         caller.send(V1[:10])
         await until(lambda: server.sessions == 1)
-        async with asyncio.timeout(5):
-            await server.drain(5)
+        async with asyncio.timeout(PATIENCE_S):
+            await server.drain(60)
     assert server.sessions == 0

@@ -10,7 +10,7 @@ from drink_frontend.sessions.dialects import DialectName
 from drink_frontend.sessions.server import SessionServer
 from drink_frontend.sessions.tls import Certificate
 from tests.support.session_servers import Serve
-from tests.support.sessions import Caller, until
+from tests.support.sessions import PATIENCE_S, Caller, until
 
 DATA = Path(__file__).parent / "data" / "tls"
 
@@ -89,7 +89,7 @@ class TestListener:
         async with secure(server, files) as old:
             assert subject(old) == "first"
             install(files[0].parent, "second")
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 while True:
                     try:
                         async with secure(server, files) as caller:
@@ -116,7 +116,7 @@ class TestListener:
         server = await serve(tls_certificate=files[0], tls_key=files[1])
         async with Caller(server) as silent:
             await until(lambda: server.sessions == 1)
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(PATIENCE_S):
                 await server.drain(60)
             assert await silent.read_all() == b""
 
