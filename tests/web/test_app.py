@@ -106,6 +106,7 @@ async def test_a_fault_is_logged_under_a_number_and_not_shown(
 async def test_a_frontend_that_ends_is_a_page_that_comes_back(tmp_path: Path) -> None:
     async with running_house(tmp_path, frontend={"call_limit_s": 1}) as house:
         ann = await house.ann()
+        assert 'class="reach' in (await ann.get("/")).text
         await house.frontend.server.stop(0)
         page = await ann.get("/history")
         assert page.status == 503
@@ -117,6 +118,8 @@ async def test_a_frontend_that_ends_is_a_page_that_comes_back(tmp_path: Path) ->
         assert home.status == 200
         assert "does not answer" in home.text
         assert "disabled" in home.text
+        # Nobody knows whether a machine is still ready.
+        assert 'class="reach' not in home.text
 
 
 async def test_the_address_of_a_named_proxys_client_counts(tmp_path: Path) -> None:

@@ -91,10 +91,13 @@ class MachineCards:
                 or card.pictures is not pictures
                 or card.curve is not curve
             ):
-                view = views.machine_view(machine, is_current=house.is_current)
-                frame = visit.render("_machine.html", view=view, tiles=_TILES, spark=_SPARK)
+                current = house.is_current
+                view = views.machine_view(machine, is_current=current)
+                frame = visit.render(
+                    "_machine.html", view=view, current=current, tiles=_TILES, spark=_SPARK
+                )
                 drawn = self._spark(visit, view)
-                card = Card(machine, house.is_current, pictures, curve, view, frame, drawn)
+                card = Card(machine, current, pictures, curve, view, frame, drawn)
                 self._cards[key] = card
             found[name] = card
         return found
