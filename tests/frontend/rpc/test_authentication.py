@@ -80,14 +80,17 @@ async def call(
 ) -> Any:
     """Calls the method with an empty request.
 
-    Nothing is sent where a refusal does not wait for it: if one comes while a message is being
-    written, gRPC raises INTERNAL instead of it.
+    Where the client streams, nothing is sent unless it may: if a refusal comes while a message is
+    being written, gRPC raises INTERNAL instead of it.
     """
     channel: Any = frontend.channel
-    if streaming:
+    if method in STREAMING_CLIENTS:
         stream = channel.stream_stream(method)(metadata=metadata, timeout=LIMIT_S)
-        if has_rights or method not in STREAMING_CLIENTS:
+        if has_rights:
             await stream.write(b"")
+        return await stream.read()
+    if streaming:
+        stream = channel.unary_stream(method)(b"", metadata=metadata, timeout=LIMIT_S)
         return await stream.read()
     return await channel.unary_unary(method)(b"", metadata=metadata, timeout=LIMIT_S)
 
