@@ -69,11 +69,13 @@ class Client(asyncio.Protocol):
         self._far: asyncio.Transport | None = None
         self._due = 0.0
         self._dialling: asyncio.Task[None] | None = None
+        # Not left unread instead: asyncio of Python 3.11.2 reads from a transport that was paused
+        # while its connection was made; that of 3.11.7 does not.
+        self._early = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Dials the server; the client's bytes wait until it answers."""
         self._near = cast("asyncio.Transport", transport)
-        self._near.pause_reading()
         self._dialling = asyncio.create_task(self._dial(self._near))
 
     async def _dial(self, near: asyncio.Transport) -> None:
@@ -85,12 +87,14 @@ class Client(asyncio.Protocol):
         except OSError:
             near.abort()
         else:
-            near.resume_reading()
+            self._far.write(self._early)
 
     def data_received(self, data: bytes) -> None:
         """Takes the client's bytes."""
         self._exchange.asked(data, asyncio.get_running_loop().time())
-        if self._far is not None:
+        if self._far is None:
+            self._early += data
+        else:
             self._far.write(data)
 
     def connection_lost(self, _error: Exception | None) -> None:
