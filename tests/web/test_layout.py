@@ -29,12 +29,13 @@ def test_no_part_of_a_page_depends_on_a_later_one(
 def test_nothing_moves_on_a_slow_link(browser: Browser, house: LocalSystem, size: str) -> None:
     with person(browser, house, size=size) as page:
         slow_down(page.context, page)
-        page.goto("/", wait_until="load")
-        # The last thing that could move something: the stream has told the state of all machines.
-        expect(page.locator("html:not([data-offline])")).to_be_attached()
-        page.wait_for_function("document.fonts.status === 'loaded'")
-        assert page.evaluate("window.shifted") == []
-        assert page.evaluate("window.shift") == 0
+        for path in ("/", "/history", "/account/devices"):
+            page.goto(path, wait_until="load")
+            # The last thing that could move something: the stream has told of all machines.
+            expect(page.locator("html:not([data-offline])")).to_be_attached()
+            page.wait_for_function("document.fonts.status === 'loaded'")
+            assert page.evaluate("window.shifted") == [], path
+            assert page.evaluate("window.shift") == 0, path
 
 
 def test_a_part_that_moves_is_found(browser: Browser) -> None:

@@ -1,21 +1,7 @@
-// What the pages do beside plain forms and htmx: times, countdowns, buttons that were pressed.
+// What the pages do beside plain forms and htmx: countdowns, buttons that were pressed.
 "use strict";
 
-const language = document.documentElement.lang;
-// How the reader writes times: en-GB is not en-US.
-const locale = navigator.languages.find((each) => each.startsWith(language)) ?? language;
-let shortTime;
 const ends = new WeakMap();
-
-// Times are sent in UTC and shown in the zone of this computer.
-function showTimes() {
-  for (const each of document.querySelectorAll("time[datetime]")) {
-    // Made where there is a time: it takes a browser long to load what it knows of languages.
-    shortTime ??= new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "short" });
-    const text = shortTime.format(new Date(each.dateTime));
-    if (each.textContent !== text) each.textContent = text;
-  }
-}
 
 // The server sends what remains; only this computer's own count goes on from there.
 function countDown() {
@@ -118,7 +104,6 @@ document.addEventListener("htmx:sse:close", (event) => {
 document.addEventListener("reload", () => location.reload());
 document.addEventListener("htmx:sse:after:message", (event) => {
   hear(event);
-  showTimes();
   countDown();
   narrow();
 });
@@ -152,7 +137,6 @@ window.addEventListener("online", () => connected(true));
 const reloadS = Number(document.body.dataset.reloadS || 0);
 if (reloadS) setTimeout(() => location.reload(), reloadS * 1000);
 
-showTimes();
 countDown();
 narrow();
 setInterval(countDown, 200);
