@@ -28,7 +28,7 @@ from tests.fakes.clock import FakeClock
 from tests.support.bench import Bench, ScriptedDatabase
 from tests.support.cut_house import through
 from tests.support.gates import held
-from tests.support.postgres import execute, fresh_postgres
+from tests.support.postgres import fresh_postgres, open_transactions
 from tests.support.round_trips import RoundTrips
 from tests.support.rpc_frontend import ANN, PASSWORD, ROOT, Frontend
 
@@ -93,16 +93,6 @@ def count(frontend: Frontend, control: tuple[int, Control]) -> Count:
     return Count(frontend, control[1])
 
 
-def idle_in_transaction(settings: StorageSettings) -> int:
-    """How many sessions have a transaction open and do nothing."""
-    ((found,),) = execute(
-        settings,
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND state LIKE 'idle in transaction%'",
-    )
-    return int(found)
-
-
 CALLS: dict[str, tuple[Any, Any, int]] = {
     "own account": (accounts.GetAccountRequest(), ANN, 2),
     "account by name": (accounts.GetAccountRequest(name="accounts/ann"), ANN, 2),
@@ -127,7 +117,7 @@ async def test_a_call_takes_a_round_trip_for_its_token_and_one_for_each_step_of_
         for name, (request, caller, _) in CALLS.items()
     }
     assert counted == {name: expected for name, (_, _, expected) in CALLS.items()}
-    assert idle_in_transaction(settings) == 0
+    assert open_transactions(settings) == 0
 
 
 async def test_a_session_shows_from_memory_and_reads_what_it_forgot_in_one_round_trip(
@@ -171,7 +161,7 @@ async def test_a_session_shows_from_memory_and_reads_what_it_forgot_in_one_round
         ("GETBALANCE", False): 0,
         ("GETBALANCE", True): 1,
     }
-    assert idle_in_transaction(settings) == 0
+    assert open_transactions(settings) == 0
 
 
 MANY = 64

@@ -214,6 +214,16 @@ def execute(settings: StorageSettings, *statements: str) -> list[tuple[Any, ...]
     return _execute(settings.url or "", *statements)
 
 
+def open_transactions(settings: StorageSettings) -> int:
+    """How many sessions of the database have a transaction open and do nothing."""
+    ((found,),) = execute(
+        settings,
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+        " AND state LIKE 'idle in transaction%'",
+    )
+    return int(found)
+
+
 def _execute(url: str, *statements: str) -> list[tuple[Any, ...]]:
     with psycopg.connect(url, autocommit=True) as connection:
         for statement in statements:

@@ -15,7 +15,7 @@ from drink_frontend.storage.transaction import Transaction
 from tests.support.books import fund, open_house
 from tests.support.gates import Gate, held
 from tests.support.ids import ALICE
-from tests.support.postgres import execute, fresh_postgres
+from tests.support.postgres import execute, fresh_postgres, open_transactions
 
 LIMIT_MS = 300
 """Milliseconds after which the server ends a statement of these readers."""
@@ -70,15 +70,6 @@ class Plan:
 @pytest.fixture
 def plan(house: Database) -> Plan:
     return Plan(house)
-
-
-def open_transactions(settings: StorageSettings) -> int:
-    ((found,),) = execute(
-        settings,
-        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND state LIKE 'idle in transaction%'",
-    )
-    return int(found)
 
 
 async def test_the_end_travels_with_the_last_statement_of_what_was_asked_before(
