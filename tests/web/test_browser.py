@@ -32,6 +32,13 @@ pytestmark = needs_browser
 CONNECTIONS_MAX = 6
 """Connections that Chromium keeps to one server."""
 
+FOLLOWED = """
+addEventListener("htmx:sse:after:connection", () => {
+  document.documentElement.dataset.followed = "";
+}, true);
+"""
+"""A script that marks a page whose stream has opened."""
+
 NARROW: ViewportSize = {"width": 320, "height": 568}
 """The window of the smallest phone that is in use."""
 
@@ -249,11 +256,26 @@ def test_the_frontend_killed_in_mid_drop_is_told_and_the_drop_goes_on(
 
 def test_a_browser_that_was_offline_catches_up(browser: Browser, house: LocalSystem) -> None:
     with person(browser, house) as page:
+        page.add_init_script(FOLLOWED)
         press_later(page, 10)
+        # A browser that is set offline keeps its open streams, and may open one that it has begun.
+        expect(page.locator("html[data-followed]")).to_be_attached(timeout=LIMIT_MS)
         page.context.set_offline(True)
-        expect(page.locator("html[data-offline]")).to_be_attached()
+        expect(page.locator("html[data-offline]")).to_be_attached(timeout=LIMIT_MS)
         page.context.set_offline(False)
         reaches(page, "dispensed")
+
+
+def test_a_page_whose_connection_was_lost_while_it_loaded_says_so(
+    browser: Browser, house: LocalSystem
+) -> None:
+    with person(browser, house) as page:
+        page.add_init_script("Object.defineProperty(navigator, 'onLine', {get: () => false})")
+        page.goto("/history")
+        expect(page.locator("html[data-offline]")).to_be_attached(timeout=LIMIT_MS)
+        # A stream that works is right, whatever the browser believes.
+        page.goto("/")
+        expect(page.locator("html:not([data-offline])")).to_be_attached(timeout=LIMIT_MS)
 
 
 def test_a_drop_is_seen_to_its_end_while_there_are_too_many_streams(

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from drink.v1 import account_service_pb2 as accounts
 from drink.v1 import drop_service_pb2 as drops
@@ -15,6 +15,7 @@ from drink.v1 import kiosk_service_pb2 as kiosks
 from drink_agent.reader.emulator import EmulatedReader
 from scripts.local_system import LocalSystem
 from scripts.plan import SlotPlan
+from scripts.proxy import FaultProxy
 from tests.support.ports import with_own_ports
 from tests.web.browser import SIZES, Watched, context_of, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, ALICE, BOB, PLAN
@@ -106,11 +107,19 @@ def code_of(house: LocalSystem) -> str:
 
 
 @contextmanager
-def kiosk(browser: Browser, house: LocalSystem, **how: Any) -> Iterator[Page]:
-    """A screen that is paired; it must not leave its origin or go wrong meanwhile."""
+def kiosk(browser: Browser, house: LocalSystem, *, origin: str = "", **how: Any) -> Iterator[Page]:
+    """A screen that is paired; it must not leave its origin or go wrong meanwhile.
+
+    Args:
+        browser: The browser.
+        house: The system.
+        origin: Where the screen is asked for; the system's own if empty.
+        how: As for `context_of`.
+    """
     house.wait_ready(*house.agents)
-    with context_of(browser, house.origin, **{"size": "kiosk", **how}) as context:
-        watched = Watched(context, house.origin)
+    origin = origin or house.origin
+    with context_of(browser, origin, **{"size": "kiosk", **how}) as context:
+        watched = Watched(context, origin)
         page = context.new_page()
         try:
             page.goto("/kiosk")
@@ -119,7 +128,7 @@ def kiosk(browser: Browser, house: LocalSystem, **how: Any) -> Iterator[Page]:
             yield page
             assert watched.problems == []
             # Forms and streams change what is shown; the page itself is never left.
-            assert page.url == f"{house.origin}/kiosk"
+            assert page.url == f"{origin}/kiosk"
         except BaseException as error:
             keep_picture(page, error)
             raise
@@ -412,20 +421,23 @@ def test_the_frontend_killed_in_mid_drop_is_told_and_the_drop_goes_on(
 def test_a_pulled_cable_is_told_and_the_screen_comes_back(
     browser: Browser, house: LocalSystem
 ) -> None:
-    with kiosk(browser, house) as page:
+    with (
+        FaultProxy(house.web_port) as proxy,
+        kiosk(browser, house, origin=f"http://localhost:{proxy.port}") as page,
+    ):
         before, runs = bought(house), motor_runs(house)
         hold(page)
         shows(page, "tiles")
         page.click("#ware-d-1")
         falls(page, "scheduled")
-        unplugged(page.context, page)
+        unplug(page, proxy)
         is_sound(page)
         page.context.set_offline(False)
         expect(page.locator("#offline")).to_be_hidden(timeout=LIMIT_MS)
         falls(page, "dispensed")
         assert (bought(house), motor_runs(house)) == (before + 1, runs + 1)
         shows(page, "start")
-        unplugged(page.context, page)
+        unplug(page, proxy)
         is_sound(page)
         # A card that is held meanwhile logs nobody in later.
         hold(page)
@@ -434,8 +446,10 @@ def test_a_pulled_cable_is_told_and_the_screen_comes_back(
         shows(page, "start")
 
 
-def unplugged(context: BrowserContext, page: Page) -> None:
-    context.set_offline(True)
+def unplug(page: Page, proxy: FaultProxy) -> None:
+    """Takes the browser's network away; one that is only set offline keeps its open streams."""
+    page.context.set_offline(True)
+    proxy.cut()
     expect(page.locator("#offline")).to_be_visible(timeout=LIMIT_MS)
 
 

@@ -133,6 +133,8 @@ search?.addEventListener("input", narrow);
 
 window.addEventListener("offline", () => connected(false));
 window.addEventListener("online", () => connected(true));
+// The connection may have been lost before this script ran; a stream that opens says otherwise.
+if (!navigator.onLine) connected(false);
 
 const reloadS = Number(document.body.dataset.reloadS || 0);
 if (reloadS) setTimeout(() => location.reload(), reloadS * 1000);

@@ -227,3 +227,5 @@ setInterval(() => {
 
 begin();
 follow();
+// The connection may have been lost before this script ran; a stream that opens says otherwise.
+if (!navigator.onLine) cutOff(true);
