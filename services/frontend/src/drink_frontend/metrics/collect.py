@@ -3,21 +3,17 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, islice
+from itertools import islice
 from operator import attrgetter
 
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from drink_frontend.domain.agents import MOTOR_TIMES_S, AgentStats
+from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.drop import State
 from drink_frontend.domain.entities import Machine, Reach, Slot
 from drink_frontend.domain.house import House, OpenDrops
 from drink_frontend.metrics import specs
+from drink_frontend.metrics.counts import histograms
 from drink_frontend.metrics.specs import Spec
 
 OPEN_STATES = (State.SCHEDULED, State.RESERVED, State.DISPATCHED, State.UNKNOWN)
@@ -151,14 +147,11 @@ def _links(snapshot: Snapshot) -> Iterator[Metric]:
 
 def _motors(told: Iterable[tuple[str, AgentStats]]) -> Iterator[Metric]:
     spec = specs.AGENT_MOTOR_SECONDS
-    limits = [*map(str, MOTOR_TIMES_S), "+Inf"]
     left = iter(told)
-    while part := list(islice(left, SLICE // len(limits))):
-        family = HistogramMetricFamily(spec.name, spec.help, labels=spec.labels)
-        for machine, stats in part:
-            buckets = list(zip(limits, accumulate(stats.motor_times), strict=True))
-            family.add_metric((machine,), buckets, stats.motor_seconds)
-        yield family
+    while part := list(islice(left, SLICE // (len(spec.buckets) + 1))):
+        yield histograms(
+            spec, (((name,), stats.motor_times, stats.motor_seconds) for name, stats in part)
+        )
 
 
 def _house(house: House, now_ms: int) -> Iterator[Metric]:

@@ -1,15 +1,16 @@
-"""What is counted and timed while it happens. All of it is cheap: a few microseconds a drop."""
+"""What is counted and timed while it happens: a few microseconds a drop."""
 
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+from prometheus_client import CollectorRegistry
 
 from drink_frontend.domain.drop import Cause, State, Verdict
 from drink_frontend.domain.entities import Drop
 from drink_frontend.metrics import specs
+from drink_frontend.metrics.counts import Counts, Distribution, Histograms
 from drink_frontend.metrics.specs import Spec
 
 OTHER = "other"
@@ -20,9 +21,6 @@ OPEN_MAX = 20_000
 
 METHODS_MAX = 500
 """Most values of the label `method`; the API has a fifth of that."""
-
-# Series of the time when a counter was made; nothing here needs them, and they double its series.
-disable_created_metrics()  # type: ignore[no-untyped-call]
 
 
 @dataclass(slots=True)
@@ -64,29 +62,32 @@ class Metrics:
         self._machines: set[str] = set()
         self._methods: set[str] = set()
         self._drops: OrderedDict[str, _Times] = OrderedDict()
-        self._placed = self._counter(specs.DROPS_PLACED)
-        self._outcomes = self._counter(specs.DROPS)
-        stages = self._histogram(specs.DROP_SECONDS)
+        self._placed = self._counts(specs.DROPS_PLACED)
+        self._outcomes = self._counts(specs.DROPS)
+        stages = self._histograms(specs.DROP_SECONDS)
         self._queued, self._motor, self._settling, self._total = (
-            stages.labels(stage) for stage in ("queued", "motor", "settling", "total")
+            stages.part(stage) for stage in ("queued", "motor", "settling", "total")
         )
-        self._reports = self._counter(specs.REPORTS)
-        self._turn_seconds = self._histogram(specs.STORAGE_TURN_SECONDS)
-        self._turn_units = self._histogram(specs.STORAGE_TURN_UNITS)
-        self._calls = self._counter(specs.RPC_CALLS)
-        self._call_seconds = self._histogram(specs.RPC_SECONDS)
-        self._lag = self._histogram(specs.LOOP_LAG)
-        self._scrapes_refused = self._counter(specs.SCRAPES_REFUSED)
+        self._reports = self._counts(specs.REPORTS)
         for verdict in (*Verdict, "orphan"):
-            self._reports.labels(verdict.lower())
+            self._reports.values[verdict.lower(),] = 0
+        self._turn_seconds = self._histograms(specs.STORAGE_TURN_SECONDS)
+        self._turn_units = self._histograms(specs.STORAGE_TURN_UNITS)
+        self._calls = self._counts(specs.RPC_CALLS)
+        self._call_seconds = self._histograms(specs.RPC_SECONDS)
+        self._lag = self._histograms(specs.LOOP_LAG).part()
+        self._scrapes_refused = self._counts(specs.SCRAPES_REFUSED)
+        self._scrapes_refused.values[()] = 0
 
-    def _counter(self, spec: Spec) -> Counter:
-        return Counter(spec.name, spec.help, spec.labels, registry=self.registry)
+    def _counts(self, spec: Spec) -> Counts:
+        counts = Counts(spec)
+        self.registry.register(counts)
+        return counts
 
-    def _histogram(self, spec: Spec) -> Histogram:
-        return Histogram(
-            spec.name, spec.help, spec.labels, registry=self.registry, buckets=spec.buckets
-        )
+    def _histograms(self, spec: Spec) -> Histograms:
+        histograms = Histograms(spec)
+        self.registry.register(histograms)
+        return histograms
 
     def machine(self, name: str) -> str:
         """The label of a machine."""
@@ -112,7 +113,7 @@ class Metrics:
             if len(self._drops) > OPEN_MAX:
                 self._drops.popitem(last=False)
             if _is_new(drop):
-                self._placed.labels(self.machine(drop.machine)).inc()
+                self._placed.values[self.machine(drop.machine),] += 1
                 times.is_ours = True
         if drop.state is State.RESERVED:
             times.dispatched = times.reported = None
@@ -131,7 +132,7 @@ class Metrics:
         elif times.unknown:
             return
         outcome, cause = drop.state.lower(), drop.cause.lower()
-        self._outcomes.labels(self.machine(drop.machine), outcome, cause).inc()
+        self._outcomes.values[self.machine(drop.machine), outcome, cause] += 1
         if times.reported is not None and not times.unknown:
             self._settling.observe(now - times.reported)
             if times.placed is not None:
@@ -148,13 +149,13 @@ class Metrics:
 
     def judged(self, verdict: Verdict | None) -> None:
         """Counts a stored report by what became of it; None for one of no drop."""
-        self._reports.labels((verdict or "orphan").lower()).inc()
+        self._reports.values[(verdict or "orphan").lower(),] += 1
 
     # --- the database ---
 
     def turn(self, work: str) -> Callable[[int, float], None]:
-        """A function that counts one turn by its units and seconds; for any thread."""
-        units, seconds = self._turn_units.labels(work), self._turn_seconds.labels(work)
+        """A function that counts turns by their units and seconds, for one thread."""
+        units, seconds = self._turn_units.part(work), self._turn_seconds.part(work)
 
         def count(size: int, took_s: float) -> None:
             units.observe(size)
@@ -175,9 +176,7 @@ class Metrics:
         if label not in self._methods and len(self._methods) >= METHODS_MAX:
             label = OTHER
         self._methods.add(label)
-        return MethodMetrics(
-            label, self._calls, self._call_seconds.labels(label) if timed else None
-        )
+        return MethodMetrics(label, self._calls, self._call_seconds.part(label) if timed else None)
 
     # --- the process ---
 
@@ -187,7 +186,7 @@ class Metrics:
 
     def scrape_refused(self) -> None:
         """Counts a connection to the port of the metrics that was refused or cut."""
-        self._scrapes_refused.inc()
+        self._scrapes_refused.values[()] += 1
 
 
 def _is_new(drop: Drop) -> bool:
@@ -211,11 +210,12 @@ class MethodMetrics:
         seconds: Times of its calls; None for a stream.
     """
 
-    def __init__(self, label: str, calls: Counter, seconds: Histogram | None) -> None:
+    __slots__ = ("_calls", "_label", "_seconds")
+
+    def __init__(self, label: str, calls: Counts, seconds: Distribution | None) -> None:
         self._label = label
         self._calls = calls
         self._seconds = seconds
-        self._by_code: dict[str, Counter] = {}
 
     def ended(self, code: str, seconds: float) -> None:
         """Counts a call that has ended.
@@ -224,9 +224,6 @@ class MethodMetrics:
             code: Name of its status code.
             seconds: How long it took.
         """
-        counter = self._by_code.get(code)
-        if counter is None:
-            counter = self._by_code[code] = self._calls.labels(self._label, code)
-        counter.inc()
+        self._calls.values[self._label, code] += 1
         if self._seconds is not None:
             self._seconds.observe(seconds)
