@@ -108,14 +108,7 @@ def code_of(house: LocalSystem) -> str:
 
 @contextmanager
 def kiosk(browser: Browser, house: LocalSystem, *, origin: str = "", **how: Any) -> Iterator[Page]:
-    """A screen that is paired; it must not leave its origin or go wrong meanwhile.
-
-    Args:
-        browser: The browser.
-        house: The system.
-        origin: Where the screen is asked for; the system's own if empty.
-        how: As for `context_of`.
-    """
+    """A paired screen, as `people.person`; it must not leave its origin or go wrong meanwhile."""
     house.wait_ready(*house.agents)
     origin = origin or house.origin
     with context_of(browser, origin, **{"size": "kiosk", **how}) as context:
