@@ -29,7 +29,7 @@ async def test_a_refusal_has_its_reason_and_facts() -> None:
 
 
 async def test_no_frontend_is_no_answer() -> None:
-    api = Api(FrontendSettings(address="127.0.0.1:1", call_limit_s=1))
+    api = Api(FrontendSettings(address="127.0.0.1:1"))
     error = await refused(api, api.accounts.GetAccount, accounts.GetAccountRequest(), ())
     assert error.is_away
     await api.close()

@@ -104,7 +104,7 @@ async def test_a_fault_is_logged_under_a_number_and_not_shown(
 
 
 async def test_a_frontend_that_ends_is_a_page_that_comes_back(tmp_path: Path) -> None:
-    async with running_house(tmp_path, frontend={"call_limit_s": 1}) as house:
+    async with running_house(tmp_path) as house:
         ann = await house.ann()
         assert 'class="reach' in (await ann.get("/")).text
         await house.frontend.server.stop(0)

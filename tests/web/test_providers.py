@@ -36,7 +36,7 @@ async def test_files_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 async def test_without_a_frontend_there_are_none() -> None:
-    api = Api(FrontendSettings(address="localhost:1", call_limit_s=0.5))
+    api = Api(FrontendSettings(address="localhost:1"))
     providers = Providers(api, OidcSettings(base_url="https://drink.example.org"))
     assert not await providers.offered()
     await api.close()

@@ -174,10 +174,14 @@ class House:
 
 
 def settings(folder: Path, address: str, **sections: Any) -> Settings:
-    """Settings for tests: short waits, keys in the folder."""
+    """Settings for tests: keys in the folder, and time for a busy computer."""
     return Settings(
         **{
-            "frontend": {"address": address, "call_limit_s": 2, **sections.pop("frontend", {})},
+            "frontend": {
+                "address": address,
+                "call_limit_s": LIMIT_S,
+                **sections.pop("frontend", {}),
+            },
             "cookies": {"key_file": folder / "cookie.keys"},
             **sections,
         }

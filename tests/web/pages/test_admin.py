@@ -175,7 +175,7 @@ async def test_only_what_was_paid_is_refunded_and_not_by_others(tmp_path: Path) 
 
 
 async def test_a_refund_without_an_answer_is_sent_again(tmp_path: Path) -> None:
-    async with running_house(tmp_path, frontend={"call_limit_s": 1}) as house:
+    async with running_house(tmp_path) as house:
         drop = await house.bench.dispatched()
         await house.bench.report(drop)
         admin, path = await root(house), f"/admin/drops/{drop.id}/refund"

@@ -192,7 +192,7 @@ async def test_no_motor_is_told_of_while_the_machine_is_away(tmp_path: Path) -> 
 
 
 async def test_a_stream_that_begins_while_the_frontend_is_away_says_so(tmp_path: Path) -> None:
-    async with running_house(tmp_path, frontend={"call_limit_s": 1}) as house:
+    async with running_house(tmp_path) as house:
         drop = await house.bench.place()
         ann = await house.ann()
         await house.frontend.server.stop(0)
@@ -227,7 +227,7 @@ async def test_a_login_that_ended_ends_its_streams_and_leads_to_a_new_one(tmp_pa
 
 
 async def test_an_order_in_doubt_asks_again_with_its_own_request(tmp_path: Path) -> None:
-    async with running_house(tmp_path, frontend={"call_limit_s": 1}) as house:
+    async with running_house(tmp_path) as house:
         ann = await house.ann()
         await house.frontend.server.stop(0)
         answer = await ann.post("/drops", ORDER)

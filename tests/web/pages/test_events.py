@@ -109,6 +109,9 @@ async def test_a_watch_that_cannot_go_on_has_the_page_loaded_again(tmp_path: Pat
         async with admin.stream(path) as stream, asyncio.timeout(LIMIT_S):
             await stream.get()
             await house.bench.accounts.change("test", "bob", admin=True)
+            # The watch has begun: one that begins later has the rights of then.
+            while "bob" not in await stream.get():
+                pass
             await house.bench.accounts.change("test", "ann", admin=False)
             while "event: reload" not in await stream.get():
                 pass

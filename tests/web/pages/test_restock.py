@@ -90,7 +90,7 @@ async def test_what_fails_leaves_the_rest_to_be_sent(tmp_path: Path) -> None:
 
 
 async def test_without_an_answer_the_same_form_is_sent_again(tmp_path: Path) -> None:
-    async with running_house(tmp_path, frontend={"call_limit_s": 1}) as house:
+    async with running_house(tmp_path) as house:
         admin = await root(house)
         house.bench.storage.is_doubtful = True
         lost = await admin.post("/admin/restock/d", {"page": PAGE, "put-1": "4"})
