@@ -38,9 +38,7 @@ from tests.integration.openid_home import (
     sign_out_at_the_provider,
 )
 from tests.support.openid import MEMBERS, person, sign_in, signing_in
-from tests.web.browser import needs_browser, running_browser
-
-LIMIT_MS = 30_000
+from tests.web.browser import LIMIT_MS, needs_browser, running_browser
 
 LIMIT_S = 20.0
 """Seconds within which a login is answered, whatever the provider does: the limit is 2 at most."""

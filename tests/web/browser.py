@@ -8,11 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright import async_api, sync_api
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 
 AXE = Path(__file__).parents[2] / "third_party/axe-core/axe.min.js"
+
+LIMIT_MS = 30_000
+"""Milliseconds that anything awaited in a browser may take, also on a busy computer."""
+
+for api in (sync_api, async_api):
+    api.expect.set_options(timeout=LIMIT_MS)
 
 SIZES = {"phone": (390, 844), "desktop": (1280, 900), "kiosk": (1024, 600)}
 """Windows that every page is looked at in, in CSS pixels."""
@@ -61,7 +68,7 @@ def context_of(
         java_script_enabled=scripts,
         reduced_motion="reduce",
     )
-    context.set_default_timeout(15_000)
+    context.set_default_timeout(LIMIT_MS)
     return context
 
 

@@ -59,14 +59,14 @@ STATES: Mapping[str, Mapping[str, Any]] = {
 """The states by the names that their pages have here."""
 
 
-def drop_of(name: str) -> Drop:
+def drop_of(name: str, now: datetime) -> Drop:
     """A drop in that state.
 
     Args:
         name: One of STATES.
+        now: What its times are counted from.
     """
     facts = dict(STATES[name])
-    now = datetime.now(UTC)
     drop = Drop(
         name=f"drops/{name}",
         slot=facts.get("slot", "machines/d/slots/1"),
@@ -90,23 +90,29 @@ def drop_of(name: str) -> Drop:
 def hold(house: House) -> None:
     """Has the page see each drop of STATES, and no other, as if it stayed so; `ld` is offline."""
 
+    # The same times whenever it is asked for: the page and its stream must not differ.
+    now = datetime.now(UTC)
+
     async def get(request: pb.GetDropRequest, **_: Any) -> pb.GetDropResponse:
-        return pb.GetDropResponse(drop=drop_of(request.name.removeprefix("drops/")))
+        return pb.GetDropResponse(drop=drop_of(request.name.removeprefix("drops/"), now))
+
+    def watch(request: pb.WatchDropRequest, **_: Any) -> Watch:
+        return Watch(drop_of(request.name.removeprefix("drops/"), now))
 
     house.site.house.machines["machines/ld"].reach = Machine.REACH_OFFLINE
     house.site.api.drops.GetDrop = get
-    house.site.api.drops.WatchDrop = Watch
+    house.site.api.drops.WatchDrop = watch
 
 
 class Watch:
     """A watch of a drop that stays as it is.
 
     Args:
-        request: Which drop.
+        drop: The drop.
     """
 
-    def __init__(self, request: pb.WatchDropRequest, **_: Any) -> None:
-        self._drop = drop_of(request.name.removeprefix("drops/"))
+    def __init__(self, drop: Drop) -> None:
+        self._drop = drop
         self._ended = asyncio.Event()
 
     async def __aiter__(self) -> AsyncIterator[pb.WatchDropResponse]:

@@ -15,9 +15,6 @@ from scripts.plan import UserPlan
 from tests.web.browser import Watched, context_of, is_too_wide, violations
 from tests.web.conftest import ALICE
 
-LIMIT_MS = 30_000
-"""Milliseconds that anything awaited on a page may take."""
-
 
 @contextmanager
 def person(
@@ -75,16 +72,18 @@ def press(page: Page, slot: str) -> None:
 
 
 def press_later(page: Page, delay_s: int) -> None:
-    """Buys from the first slot, to fall in so many seconds."""
+    """Buys from the first slot, to fall in so many seconds; the drop's page is loaded then."""
     page.goto("/machines/d/1")
     page.check(f"[value='{delay_s}']")
     page.click("form[action='/drops'] button")
     expect(page).to_have_url(re.compile(r"/drops/"))
+    # With its scripts: what becomes of the page next must not find it without them.
+    page.wait_for_load_state()
 
 
 def reaches(page: Page, kind: str) -> None:
     """Waits until the drop's page shows that, by itself."""
-    expect(page.locator(f"#drop.{kind}")).to_be_visible(timeout=LIMIT_MS)
+    expect(page.locator(f"#drop.{kind}")).to_be_visible()
 
 
 def motor_runs(house: LocalSystem, machine: str = "d") -> int:

@@ -10,7 +10,6 @@ from scripts.local_system import LocalSystem
 from tests.web.browser import context_of, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, BOB
 from tests.web.people import (
-    LIMIT_MS,
     bought,
     keeps_to_wcag,
     motor_runs,
@@ -122,12 +121,12 @@ def test_the_tiles_change_while_somebody_looks(browser: Browser, house: LocalSys
         visitor.goto("/")
         stock = visitor.inner_text("#tile-d-1 .stock")
         press(page, "d-1")
-        expect(visitor.locator("#tile-d-1 .stock")).not_to_have_text(stock, timeout=LIMIT_MS)
+        expect(visitor.locator("#tile-d-1 .stock")).not_to_have_text(stock)
         house.agents["s"].stop()
-        expect(visitor.locator("#machine-s .reach")).to_have_text("offline", timeout=LIMIT_MS)
+        expect(visitor.locator("#machine-s .reach")).to_have_text("offline")
         assert violations(visitor) == []
         house.agents["s"].start()
-        expect(visitor.locator("#machine-s .reach")).to_have_text("ready", timeout=LIMIT_MS)
+        expect(visitor.locator("#machine-s .reach")).to_have_text("ready")
         reaches(page, "dispensed")
 
 
@@ -232,7 +231,7 @@ def test_the_frontend_killed_in_mid_drop_is_told_and_the_drop_goes_on(
     with person(browser, house) as page:
         press_later(page, 10)
         house.frontend.kill()
-        expect(page.locator("#state")).to_contain_text("does not answer", timeout=LIMIT_MS)
+        expect(page.locator("#state")).to_contain_text("does not answer")
         house.start_frontend()
         reaches(page, "dispensed")
         expect(page.locator("#state")).to_be_empty()
@@ -380,9 +379,9 @@ def test_an_administrator_sees_what_happens(browser: Browser, house: LocalSystem
         press(page, "d-1")
         drop = page.url.removeprefix(house.origin).partition("?")[0]
         row = admin.locator(f"#events a[href='/admin{drop}']")
-        expect(row.first).to_be_visible(timeout=LIMIT_MS)
+        expect(row.first).to_be_visible()
         reaches(page, "dispensed")
-        expect(admin.locator("#events li").first).to_contain_text("fell", timeout=LIMIT_MS)
+        expect(admin.locator("#events li").first).to_contain_text("fell")
         assert violations(admin) == []
         assert not is_too_wide(admin)
 

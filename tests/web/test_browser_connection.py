@@ -10,8 +10,8 @@ from playwright.sync_api import Browser, expect
 from drink_web.settings import StreamSettings
 from scripts.local_system import LocalSystem
 from scripts.proxy import FaultProxy
-from tests.web.browser import needs_browser
-from tests.web.people import LIMIT_MS, person, press, press_later, reaches
+from tests.web.browser import LIMIT_MS, needs_browser
+from tests.web.people import person, press, press_later, reaches
 
 pytestmark = needs_browser
 
@@ -31,9 +31,9 @@ def test_a_browser_that_was_offline_catches_up(browser: Browser, house: LocalSys
         page.add_init_script(FOLLOWED)
         press_later(page, 10)
         # A browser that is set offline keeps its open streams, and may open one that it has begun.
-        expect(page.locator("html[data-followed]")).to_be_attached(timeout=LIMIT_MS)
+        expect(page.locator("html[data-followed]")).to_be_attached()
         page.context.set_offline(True)
-        expect(page.locator("html[data-offline]")).to_be_attached(timeout=LIMIT_MS)
+        expect(page.locator("html[data-offline]")).to_be_attached()
         page.context.set_offline(False)
         reaches(page, "dispensed")
 
@@ -44,10 +44,10 @@ def test_a_page_whose_connection_was_lost_while_it_loaded_says_so(
     with person(browser, house) as page:
         page.add_init_script("Object.defineProperty(navigator, 'onLine', {get: () => false})")
         page.goto("/history")
-        expect(page.locator("html[data-offline]")).to_be_attached(timeout=LIMIT_MS)
+        expect(page.locator("html[data-offline]")).to_be_attached()
         # A stream that works is right, whatever the browser believes.
         page.goto("/")
-        expect(page.locator("html:not([data-offline])")).to_be_attached(timeout=LIMIT_MS)
+        expect(page.locator("html:not([data-offline])")).to_be_attached()
 
 
 def test_a_drop_is_seen_to_its_end_while_there_are_too_many_streams(
