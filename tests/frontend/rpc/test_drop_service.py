@@ -29,6 +29,9 @@ from tests.support.rpc_frontend import (
 
 SLOT = "machines/d/slots/1"
 
+DEADLINE_S = 2.0
+"""Seconds of a call that ends before its drop does: enough to arrive on a busy computer."""
+
 
 def order(request_id: str = "r-1", **fields: object) -> pb.DropRequest:
     return pb.DropRequest(request_id=request_id, slot=SLOT, **fields)  # type: ignore[arg-type]
@@ -128,7 +131,7 @@ class TestDrop:
         self, frontend: Frontend, ending: str
     ) -> None:
         frontend.storage.gate.clear()
-        call = frontend.call(order(), ANN, timeout=0.3 if ending == "deadline" else LIMIT_S)
+        call = frontend.call(order(), ANN, timeout=DEADLINE_S if ending == "deadline" else LIMIT_S)
         await asyncio.wait_for(frontend.storage.waiting.wait(), LIMIT_S)
         if ending == "cancel":
             call.cancel()
@@ -147,7 +150,7 @@ class TestDrop:
     async def test_fault_6_a_call_that_ends_while_waiting_leaves_only_the_drop(
         self, frontend: Frontend, ending: str
     ) -> None:
-        call = frontend.call(order(), ANN, timeout=0.3 if ending == "deadline" else LIMIT_S)
+        call = frontend.call(order(), ANN, timeout=DEADLINE_S if ending == "deadline" else LIMIT_S)
         drop = await frontend.followed_drop()
         if ending == "cancel":
             call.cancel()

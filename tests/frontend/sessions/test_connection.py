@@ -16,6 +16,9 @@ from drink_frontend.sessions.settings import ListenerSettings
 from tests.support.session_servers import Serve
 from tests.support.sessions import Caller, World, deaf_client, until
 
+LONG_S = 3_600
+"""An idle limit that no test lasts: the tracker is told the time at which it has passed."""
+
 
 async def test_greeting_login_stat_drop_balance(serve: Serve) -> None:
     async with Caller(await serve()) as caller:
@@ -275,24 +278,25 @@ class TestLimits:
             assert (await silent.ask(b"QUIT\n")).strip(b"\0\r\n") in {b"Good Bye", b"OK Goodbye"}
 
     async def test_only_commands_keep_a_session_alive(self, serve: Serve) -> None:
-        server = await serve({"idle_limit_s": 1})
+        server = await serve({"idle_limit_s": LONG_S})
         async with Caller(server) as chatter, Caller(server) as worker:
+            await chatter.read()
             await worker.read()
-            chatting = asyncio.ensure_future(chatter.read_all())
-            while not chatting.done():
-                chatter.send(b"\nHELLO\n\0\n")
-                assert await worker.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
-                await asyncio.sleep(0.02)
-            assert (await chatting).endswith(b"ERR 450 Timeout, disconnecting.\n")
+            began = asyncio.get_running_loop().time()
+            assert await worker.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
+            assert (await chatter.ask(b"\nHELLO\n\0\n")).startswith(b"ERR ")
+            server._tracker.time_out_idle(began + LONG_S)
+            assert (await chatter.read_all()).endswith(b"ERR 450 Timeout, disconnecting.\n")
             assert await worker.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
 
     async def test_a_drop_under_way_is_not_idleness(self, world: World, serve: Serve) -> None:
         world.holding = True
-        async with Caller(await serve({"idle_limit_s": 0.5})) as caller:
+        server = await serve({"idle_limit_s": LONG_S})
+        async with Caller(server) as caller:
             await caller.login()
             caller.send(b"DROP 1\n")
             await world.placed.wait()
-            await asyncio.sleep(0.7)
+            server._tracker.time_out_idle(asyncio.get_running_loop().time() + LONG_S)
             await world.settle()
             assert await caller.read() == b"OK Credits remaining: 50\n"
 

@@ -111,7 +111,9 @@ async def test_fault_66_one_address_takes_only_its_own_places(serve: Serve) -> N
         assert await other.ask(b"VERSION\n") == b"OK Drink 1.2.3\n"
 
 
-async def connects(server: SessionServer, place: dict[str, Any], limit_s: float = 5) -> bool:
+async def connects(
+    server: SessionServer, place: dict[str, Any], limit_s: float = PATIENCE_S
+) -> bool:
     """Whether a place may connect; the system repeats an attempt that is ignored after 1 s."""
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(limit_s), Caller(server, **place) as caller:
