@@ -480,6 +480,7 @@ def test_a_quiet_kiosk_logs_out_and_says_so_before(browser: Browser, house: Loca
         hold(page)
         shows(page, "tiles")
         page.clock.run_for(22_000)
+        page.clock.resume()
         expect(page.locator("#quiet-left")).to_contain_text("Back to the start in")
         page.mouse.click(500, 590)
         page.clock.run_for(12_000)
