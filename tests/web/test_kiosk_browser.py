@@ -27,7 +27,7 @@ pytestmark = needs_browser
 CARD, BARCODE = "04a2b3c4", "4006381333931"
 
 UNDO_S = 6
-"""Seconds in which a drop can be cancelled."""
+"""Seconds in which a drop can be cancelled, also on a busy computer."""
 
 NAMES = (
     "Apfelschorle",
@@ -81,7 +81,6 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalSystem]:
             # One card buys here what a hundred do elsewhere.
             "accounts.kiosks": "card_burst = 1_000\nreads_burst = 1_000\nlogin_s = 300",
         },
-        # Long enough to be seen and cancelled on a busy computer.
         web={"drops": f"undo_s = {UNDO_S}", "kiosk": "code_s = 300"},
         agent={"reader": 'type = "serial"\nport = "{machine}.reader"\nbackoff_limit_s = 1.0'},
     )
