@@ -25,11 +25,15 @@ SLOT = Slot("d", 1, "Coke", 50, True, 8, 0, 0, 0, Sensor.STOCKED, 0)
 MACHINE = Machine("d", "Drink", "", True, 4, "journal", 1, 5.0, Reach.READY, slots=(SLOT,))
 
 
-def held(machine: Machine, kind: AlarmKind) -> list[bool | None]:
-    return [each.holds for each in of_machine(machine, MARKS) if each.kind is kind]
+def held(machine: Machine, kind: AlarmKind) -> bool | None:
+    """Whether the condition holds; one that is left out is over."""
+    found = [each.holds for each in of_machine(machine, MARKS) if each.kind is kind]
+    assert len(found) <= 1
+    assert False not in found
+    return found[0] if found else False
 
 
-def slot_held(kind: AlarmKind, **changed: object) -> list[bool | None]:
+def slot_held(kind: AlarmKind, **changed: object) -> bool | None:
     slot = replace(SLOT, **changed)  # type: ignore[arg-type]
     return held(replace(MACHINE, slots=(slot,)), kind)
 
@@ -40,15 +44,15 @@ def slot_held(kind: AlarmKind, **changed: object) -> list[bool | None]:
 )
 def test_reach(reach: Reach, offline: bool, board: bool | None) -> None:
     machine = replace(MACHINE, reach=reach)
-    assert held(machine, AlarmKind.MACHINE_OFFLINE) == [offline]
-    assert held(machine, AlarmKind.BOARD_DOWN) == [board]
+    assert held(machine, AlarmKind.MACHINE_OFFLINE) is offline
+    assert held(machine, AlarmKind.BOARD_DOWN) is board
 
 
 def test_what_is_out_of_service_or_was_never_there_has_no_condition() -> None:
     away = replace(MACHINE, reach=Reach.OFFLINE)
     assert list(of_machine(replace(away, enabled=False), MARKS)) == []
-    assert held(replace(away, epoch=0), AlarmKind.MACHINE_OFFLINE) == []
-    assert slot_held(AlarmKind.SLOT_EMPTY, on_hand=0, enabled=False) == []
+    assert held(replace(away, epoch=0), AlarmKind.MACHINE_OFFLINE) is False
+    assert slot_held(AlarmKind.SLOT_EMPTY, on_hand=0, enabled=False) is False
 
 
 @pytest.mark.parametrize(
@@ -64,11 +68,11 @@ def test_what_is_out_of_service_or_was_never_there_has_no_condition() -> None:
 )
 def test_temperature(celsius: float, warm: bool | None, cold: bool | None) -> None:
     machine = replace(MACHINE, temperature_celsius=celsius)
-    assert held(machine, AlarmKind.TOO_WARM) == [warm]
-    assert held(machine, AlarmKind.TOO_COLD) == [cold]
+    assert held(machine, AlarmKind.TOO_WARM) is warm
+    assert held(machine, AlarmKind.TOO_COLD) is cold
     # What a board showed before it was lost says nothing of now.
-    assert held(replace(machine, reach=Reach.BOARD_DOWN), AlarmKind.TOO_WARM) == [None]
-    assert held(replace(machine, temperature_celsius=None), AlarmKind.TOO_WARM) == []
+    assert held(replace(machine, reach=Reach.BOARD_DOWN), AlarmKind.TOO_WARM) is None
+    assert held(replace(machine, temperature_celsius=None), AlarmKind.TOO_WARM) is False
 
 
 @pytest.mark.parametrize(
@@ -88,8 +92,8 @@ def test_low_stock_by_the_slots_mark_or_the_settings(
     on_hand: int, own_mark: int, capacity: int, low: bool | None
 ) -> None:
     changed = {"on_hand": on_hand, "low_stock_mark": own_mark, "capacity": capacity}
-    assert slot_held(AlarmKind.SLOT_LOW, **changed) == [low]
-    assert slot_held(AlarmKind.SLOT_EMPTY, **changed) == [on_hand == 0]
+    assert slot_held(AlarmKind.SLOT_LOW, **changed) is low
+    assert slot_held(AlarmKind.SLOT_EMPTY, **changed) is (on_hand == 0)
 
 
 def test_a_slot_without_any_mark_is_never_low() -> None:
@@ -110,7 +114,7 @@ def test_a_slot_without_any_mark_is_never_low() -> None:
 def test_a_slot_with_items_that_its_sensor_disables(
     on_hand: int, sensor: Sensor, disabled: bool
 ) -> None:
-    assert slot_held(AlarmKind.SLOT_DISABLED, on_hand=on_hand, sensor=sensor) == [disabled]
+    assert slot_held(AlarmKind.SLOT_DISABLED, on_hand=on_hand, sensor=sensor) is disabled
 
 
 class Looks:
@@ -195,8 +199,7 @@ def test_a_value_that_flickers_around_its_mark_raises_one_alarm_and_one_end() ->
     looks = Looks(Patience(60, 60))
 
     def shown(celsius: float) -> bool | None:
-        (holds,) = held(replace(MACHINE, temperature_celsius=celsius), AlarmKind.TOO_WARM)
-        return holds
+        return held(replace(MACHINE, temperature_celsius=celsius), AlarmKind.TOO_WARM)
 
     for _ in range(20):
         looks.look(shown(13))

@@ -17,6 +17,7 @@ from drink_frontend.rpc.connection_limits import (
     CUTS_LOGGED,
     Connection,
     ConnectionLimits,
+    Use,
 )
 from drink_frontend.rpc.connection_limits import to_close as choose
 from drink_frontend.rpc.settings import ConnectionSettings
@@ -39,7 +40,7 @@ class House:
             age = len(self.all)
             accepted = Accepted(age, 50051, address, 1_000 + age)
             peer = peer_at(address, 1_000 + age)
-            self.all.append(Connection(accepted, peer, age, owner, calls))
+            self.all.append(Connection(accepted, peer, age, Use(owner, calls)))
             added.append(self.all[-1])
         return added
 
@@ -108,9 +109,11 @@ class Ports(AcceptedConnections):
         self.there: list[Accepted] = []
         self.cuts: list[Accepted] = []
         self.ignored: list[str] = []
+        self.uncounted: set[int] = set()
         self.now = 0.0
 
-    def look(self, ports: Any) -> list[Accepted]:
+    def look(self, ports: Any, uncounted: Any = frozenset()) -> list[Accepted]:
+        self.uncounted = set(uncounted)
         return list(self.there)
 
     def cut(self, connection: Accepted) -> bool:
@@ -149,6 +152,46 @@ def test_the_next_connection_from_a_port_is_a_strangers_again() -> None:
     assert [each.port for each in ports.cuts] == [1]
 
 
+def test_links_and_gateways_may_send_without_calls_and_others_may_not() -> None:
+    limits = {"noise_bytes_per_s": 1_024, "noise_bytes_burst": 8_192}
+    ports, connections = watched(**limits)
+    ports.there = [Accepted(number, 50051, "192.0.2.1", number) for number in range(4)]
+    for number, owner in enumerate(("machine d", "gateway", "account alice")):
+        connections.set_owner(peer_at("192.0.2.1", number), owner)
+    for looks in range(1, 8):
+        ports.now, ports.received = looks, dict.fromkeys(range(4), looks * 100_000)
+        connections.enforce(connections.list_open())
+    assert {each.port for each in ports.cuts} == {2, 3}
+    assert ports.uncounted == {0, 1}
+
+
+def test_a_connection_that_goes_and_comes_back_is_another_one() -> None:
+    ports, connections = watched()
+    peer = peer_at("192.0.2.1", 1)
+    for inode in range(3):
+        ports.there = [Accepted(inode, 50051, "192.0.2.1", 1)]
+        connections.enforce(connections.list_open())
+        assert connections.cut(peer)
+        ports.there = []
+        connections.enforce(connections.list_open())
+    assert [each.inode for each in ports.cuts] == [0, 1, 2]
+    assert not connections.cut(peer)
+
+
+def test_calls_that_end_after_their_connection_are_counted_down() -> None:
+    ports, connections = watched()
+    peer = peer_at("192.0.2.1", 1)
+    ports.there = [Accepted(1, 50051, "192.0.2.1", 1)]
+    connections.began(peer)
+    connections.enforce(connections.list_open())
+    ports.there = []
+    for _ in range(3):
+        connections.enforce(connections.list_open())
+    assert [use.calls for use in connections._unfound.values()] == [1]
+    connections.ended(peer)
+    assert connections._unfound == {}
+
+
 def test_nothing_is_kept_of_connections_that_are_gone() -> None:
     _, connections = watched()
     for number in range(100):
@@ -158,7 +201,7 @@ def test_nothing_is_kept_of_connections_that_are_gone() -> None:
         connections.ended(peer)
     for _ in range(2):
         connections.enforce([])
-    assert connections._uses == {}
+    assert connections._unfound == {}
 
 
 def test_a_connection_that_was_not_seen_yet_can_be_cut() -> None:

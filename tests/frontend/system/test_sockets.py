@@ -121,6 +121,9 @@ def test_tells_how_much_has_come_on_each(host: Host) -> None:
     found(connections, host)
     of = {port: connections.received[each.inode] for port, each in there.items()}
     assert of == {client.getsockname()[1]: 1_000, quiet.getsockname()[1]: 0}
+    uncounted = there[quiet.getsockname()[1]].inode
+    assert len(connections.look({host.port}, {uncounted})) == 2
+    assert connections.received == {there[client.getsockname()[1]].inode: 1_000}
 
 
 def has_ipv6() -> bool:

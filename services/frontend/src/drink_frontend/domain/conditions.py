@@ -137,52 +137,62 @@ class Marks:
 
 
 def of_machine(machine: Machine, marks: Marks) -> Iterator[Condition]:
-    """The conditions of a machine and its slots. One that is out of service has none."""
+    """The conditions of a machine and its slots, without those that are over.
+
+    Most machines have none, and `Hysteresis` takes one that is missing for one that is over. A
+    machine that is out of service has none.
+    """
     if not machine.enabled:
         return
-    subject = machine_subject(machine.name)
     # An agent that has never been there is not missed.
-    if machine.epoch > 0:
-        offline, reach = machine.reach is Reach.OFFLINE, {"since_ms": machine.reach_ms}
+    if machine.epoch > 0 and machine.reach is not Reach.READY:
+        subject, facts = machine_subject(machine.name), {"since_ms": machine.reach_ms}
+        is_offline = machine.reach is Reach.OFFLINE
+        if is_offline:
+            yield Condition(AlarmKind.MACHINE_OFFLINE, subject, True, machine.name, facts)
         # While it is away nobody can tell how its board is.
-        board = None if offline else machine.reach is Reach.BOARD_DOWN
-        yield Condition(AlarmKind.MACHINE_OFFLINE, subject, offline, machine.name, reach)
-        yield Condition(AlarmKind.BOARD_DOWN, subject, board, machine.name, reach)
-    yield from _temperature(machine, marks)
+        board = None if is_offline else True
+        yield Condition(AlarmKind.BOARD_DOWN, subject, board, machine.name, facts)
+    if machine.temperature_celsius is not None:
+        yield from _temperature(machine, machine.temperature_celsius, marks)
     for slot in machine.slots:
         if slot.enabled:
             yield from _slot(slot, marks)
 
 
-def _temperature(machine: Machine, marks: Marks) -> Iterator[Condition]:
-    celsius = machine.temperature_celsius
-    if celsius is None:
-        return
-    subject, known = machine_subject(machine.name), machine.reach is Reach.READY
-    difference = marks.temperature_difference
+def _temperature(machine: Machine, celsius: float, marks: Marks) -> Iterator[Condition]:
+    known, difference = machine.reach is Reach.READY, marks.temperature_difference
     for kind, sign, mark in (
         (AlarmKind.TOO_WARM, 1, marks.too_warm),
         (AlarmKind.TOO_COLD, -1, marks.too_cold),
     ):
         # What it was when the board was last heard says nothing of now.
         holds = beyond(sign * celsius, sign * mark, sign * mark - difference) if known else None
-        facts = {"celsius": celsius, "mark": mark}
-        yield Condition(kind, subject, holds, machine.name, facts)
+        if holds is not False:
+            facts = {"celsius": celsius, "mark": mark}
+            yield Condition(kind, machine_subject(machine.name), holds, machine.name, facts)
 
 
 def _slot(slot: Slot, marks: Marks) -> Iterator[Condition]:
-    subject = slot_subject(slot.machine, slot.number)
-    facts: dict[str, Any] = {"item": slot.item, "on_hand": slot.on_hand}
-    if mark := slot.low_stock_mark or marks.low_stock:
+    mark = slot.low_stock_mark or marks.low_stock
+    low: bool | None = False
+    if mark:
         # A slot whose mark is near its capacity is no longer low when it is full.
         enough = mark + marks.low_stock_difference
         if slot.capacity:
             enough = max(min(enough, slot.capacity), mark + 1)
-        holds = beyond(-slot.on_hand, -mark, -enough)
-        yield Condition(AlarmKind.SLOT_LOW, subject, holds, slot.machine, facts | {"mark": mark})
-    yield Condition(AlarmKind.SLOT_EMPTY, subject, slot.on_hand == 0, slot.machine, facts)
+        low = beyond(-slot.on_hand, -mark, -enough)
     disabled = slot.on_hand > 0 and slot.sensor is Sensor.EMPTY
-    yield Condition(AlarmKind.SLOT_DISABLED, subject, disabled, slot.machine, facts)
+    if low is False and not disabled and slot.on_hand:
+        return
+    subject = slot_subject(slot.machine, slot.number)
+    facts: dict[str, Any] = {"item": slot.item, "on_hand": slot.on_hand}
+    if low is not False:
+        yield Condition(AlarmKind.SLOT_LOW, subject, low, slot.machine, facts | {"mark": mark})
+    if not slot.on_hand:
+        yield Condition(AlarmKind.SLOT_EMPTY, subject, True, slot.machine, facts)
+    if disabled:
+        yield Condition(AlarmKind.SLOT_DISABLED, subject, True, slot.machine, facts)
 
 
 def beyond(value: float, mark: float, over: float) -> bool | None:

@@ -30,7 +30,7 @@ class RateLimiter:
 
     def wait_s(self, key: Hashable, now: float, units: float = 1) -> float:
         """Seconds until the key can take that many units; 0 if it can now."""
-        return max(0.0, (self._used_at(key, now) + units - self._burst) * self._interval_s)
+        return self._until_free_s(self._used_at(key, now) + units)
 
     def take_if_free(self, key: Hashable, now: float, units: float = 1) -> float:
         """Takes the units and returns 0; or takes none and returns the seconds until they are free.
@@ -40,22 +40,28 @@ class RateLimiter:
             now: Monotonic seconds.
             units: How many; never free if more than `burst`.
         """
-        return self.wait_s(key, now, units) or self.take(key, now, units)
+        used = self._used_at(key, now) + units
+        return self._until_free_s(used) or self._keep(key, now, used)
 
     def take(self, key: Hashable, now: float, units: float = 1) -> float:
         """Takes the key's next units, free or not, and returns the seconds until they are free."""
-        wait_s = self.wait_s(key, now, units)
-        self._used[key] = self._used_at(key, now) + units, now
-        self._used.move_to_end(key)
-        if len(self._used) > self._keys_max:
-            self._used.popitem(last=False)
-        return wait_s
+        return self._keep(key, now, self._used_at(key, now) + units)
 
     def give_back(self, key: Hashable) -> None:
         """Returns a unit that was taken and not needed."""
         if key in self._used:
             used, at = self._used[key]
             self._used[key] = used - 1, at
+
+    def _keep(self, key: Hashable, now: float, used: float) -> float:
+        self._used[key] = used, now
+        self._used.move_to_end(key)
+        if len(self._used) > self._keys_max:
+            self._used.popitem(last=False)
+        return self._until_free_s(used)
+
+    def _until_free_s(self, used: float) -> float:
+        return max(0.0, (used - self._burst) * self._interval_s)
 
     def _used_at(self, key: Hashable, now: float) -> float:
         used, at = self._used.get(key, (0.0, now))

@@ -110,6 +110,7 @@ class Link:
         self._expected: set[str] = set()
         self._newest_status = BoardStatus(ready=False)
         self._later_status: asyncio.TimerHandle | None = None
+        self._loss_timer: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
         self._log = log.bind(machine=machine.name)
 
@@ -205,9 +206,9 @@ class Link:
                 ("receive", self._receive),
                 ("store", self._backlog.run),
                 ("dispatch", self._dispatch_drops),
-                ("watch", self._watch),
             )
         ]
+        self._watch()
         try:
             while (message := await self._next()) is not None:
                 acks, self._acks = tuple(self._acks), []
@@ -226,7 +227,7 @@ class Link:
         self.state.close()
         self._log_limited(self._log.info, "link_closed")
         self._agents.link_ended(self.state.machine, self.state.epoch)
-        for timer in (self._later_status, self._ack_timer):
+        for timer in (self._later_status, self._ack_timer, self._loss_timer):
             if timer is not None:
                 timer.cancel()
 
@@ -445,13 +446,15 @@ class Link:
             # A fault of the program; drops have nothing to do with it.
             self._log_limited(self._log.exception, "card_failed")
 
-    async def _watch(self) -> None:
-        """Ends when no message was received for too long."""
+    def _watch(self) -> None:
+        """Ends the link when no message was received for too long."""
         left_s = self.state.lost_at - self._clock.monotonic()
-        while left_s > 0:
-            await asyncio.sleep(left_s)
-            left_s = self.state.lost_at - self._clock.monotonic()
-        self._log_limited(self._log.warning, "link_lost")
+        if left_s > 0:
+            self._loss_timer = asyncio.get_running_loop().call_later(left_s, self._watch)
+        elif self.state.phase is not Phase.CLOSED:
+            self.state.close()
+            self._log_limited(self._log.warning, "link_lost")
+            self._put(None)
 
     def _send(self, message: FrontendMessage) -> None:
         if len(self._outgoing) >= self._settings.outgoing_max:

@@ -114,7 +114,7 @@ class TrafficMeter:
         """Selects the connections of `there` that must be closed.
 
         Args:
-            there: All open connections.
+            there: All open connections whose bytes count.
             now: Monotonic seconds.
         """
         meters: dict[int, _Meter] = {}
@@ -134,10 +134,6 @@ class TrafficMeter:
 
     def _is_acceptable(self, meter: _Meter, connection: ConnectionTraffic, now: float) -> bool:
         """Counts the bytes since the last check; returns False if they are too many."""
-        # Links carry messages without new calls, gateways those of others; both have other limits.
-        if connection.owner.startswith(("machine", "gateway")):
-            meter.called = True
-            return True
         calls = self._calls[connection.peer]
         meter.called = meter.called or bool(calls or connection.owner)
         if connection.received is None:

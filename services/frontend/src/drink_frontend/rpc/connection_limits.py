@@ -32,30 +32,13 @@ CUTS_LOGGED = 2
 CUTS_S = 10
 """Seconds in which CUTS_LOGGED checks are logged."""
 
-
-@dataclass(slots=True)
-class Connection:
-    """An open connection.
-
-    Attributes:
-        accepted: Its socket, as the operating system lists it.
-        peer: The other end.
-        age: Counts connections in the order in which they were first found.
-        owner: The account or machine that has called on it; empty while none has.
-        calls: Calls in flight on it.
-        closed: Whether it was closed here; gRPC needs a moment to notice.
-    """
-
-    accepted: Accepted
-    peer: Peer
-    age: int
-    owner: str = ""
-    calls: int = 0
-    closed: bool = False
+UNMETERED = ("machine", "gateway")
+"""Owners whose bytes are not counted beside calls: links carry messages without new calls, gateways
+those of others; both have other limits."""
 
 
 @dataclass(slots=True)
-class _Use:
+class Use:
     """The calls on a connection, which may not have been found yet.
 
     Attributes:
@@ -67,6 +50,25 @@ class _Use:
     owner: str = ""
     calls: int = 0
     checks_without: int = 0
+
+
+@dataclass(slots=True)
+class Connection:
+    """An open connection.
+
+    Attributes:
+        accepted: Its socket, as the operating system lists it.
+        peer: The other end.
+        age: Counts connections in the order in which they were first found.
+        use: The calls on it.
+        closed: Whether it was closed here; gRPC needs a moment to notice.
+    """
+
+    accepted: Accepted
+    peer: Peer
+    age: int
+    use: Use
+    closed: bool = False
 
 
 @dataclass(slots=True)
@@ -108,9 +110,10 @@ class ConnectionLimits:
         self._clock = clock
         self._called = called
         self._listeners: dict[int, Listener] = {}
-        self._uses: dict[Peer, _Use] = {}
+        self._unfound: dict[Peer, Use] = {}
         self._seen: dict[int, Connection] = {}
         self._by_peer: dict[Peer, Connection] = {}
+        self._unmetered: frozenset[int] = frozenset()
         self._ages = 0
         self._cuts = LogRateLimiter(CUTS_LOGGED, CUTS_S)
         self._traffic = TrafficMeter(settings)
@@ -132,7 +135,7 @@ class ConnectionLimits:
 
     def began(self, peer: Peer) -> None:
         """Counts a call that begins on a connection."""
-        self._uses.setdefault(peer, _Use()).calls += 1
+        self._use(peer).calls += 1
         self._traffic.called(peer)
         self._called(peer)
 
@@ -142,19 +145,26 @@ class ConnectionLimits:
 
     def ended(self, peer: Peer) -> None:
         """Counts a call that has ended on a connection."""
-        use = self._uses.get(peer)
+        connection = self._by_peer.get(peer)
+        use = self._unfound.get(peer) if connection is None else connection.use
         if use is not None:
             use.calls -= 1
-            if not use.calls and not use.owner:
-                del self._uses[peer]
+            if connection is None and not use.calls and not use.owner:
+                del self._unfound[peer]
 
     def set_owner(self, peer: Peer, owner: str) -> None:
         """Notes which account or machine, or that a gateway, has called on the connection."""
-        use = self._uses.setdefault(peer, _Use())
+        use = self._use(peer)
         connection = self._by_peer.get(peer)
         if connection is not None and not use.owner:
             self._rates(connection).uncount(peer.place)
         use.owner = owner
+
+    def _use(self, peer: Peer) -> Use:
+        connection = self._by_peer.get(peer)
+        if connection is not None:
+            return connection.use
+        return self._unfound.setdefault(peer, Use())
 
     def is_suspect(self, peer: Peer) -> bool:
         """Whether another connection from the place of this one was misused lately."""
@@ -165,7 +175,7 @@ class ConnectionLimits:
 
     def list_open(self) -> Sequence[Accepted]:
         """Lists all open connections; may run on a thread, one call at a time."""
-        return self._accepted.look(self._listeners.keys())
+        return self._accepted.look(self._listeners.keys(), self._unmetered)
 
     def enforce(self, found: Sequence[Accepted]) -> None:
         """Closes connections above the limits.
@@ -190,12 +200,18 @@ class ConnectionLimits:
         self._close_excessive()
 
     def _close_excessive(self) -> None:
+        received = self._accepted.received
+        unmetered = frozenset(
+            inode for inode, each in self._seen.items() if each.use.owner.startswith(UNMETERED)
+        )
         there = [
-            ConnectionTraffic(inode, each.peer, each.owner, self._accepted.received.get(inode))
+            ConnectionTraffic(inode, each.peer, each.use.owner, received.get(inode))
             for inode, each in self._seen.items()
+            if inode not in unmetered
         ]
         for each in self._traffic.excessive(there, self._clock()):
             self._close_misused(self._seen[each.inode])
+        self._unmetered = unmetered
 
     def cut(self, peer: Peer) -> bool:
         """Closes one connection that is misused; returns False if it is already closed."""
@@ -208,8 +224,7 @@ class ConnectionLimits:
     def _close_misused(self, connection: Connection) -> bool:
         if not self._close(connection):
             return False
-        use = self._uses.get(connection.peer)
-        if not (connection.owner or (use is not None and use.owner)):
+        if not connection.use.owner:
             place, cost = connection.peer.place, self._limits.misused_cost
             self._rates(connection).misused(place, self._clock(), cost)
         return True
@@ -224,30 +239,30 @@ class ConnectionLimits:
         return self._listeners[connection.accepted.local_port].rates
 
     def _update(self, found: Sequence[Accepted]) -> None:
-        seen: dict[int, Connection] = {}
-        now = self._clock()
-        for accepted in sorted(found, key=lambda each: each.inode):
-            connection = self._seen.get(accepted.inode)
-            if connection is None:
-                self._ages += 1
-                peer = peer_at(accepted.address, accepted.port)
-                connection = Connection(accepted, peer, self._ages)
-                use = self._uses.get(peer)
-                if use is None or not use.owner:
-                    self._rates(connection).count(peer.place, now)
-            connection.calls = 0
-            seen[accepted.inode] = connection
-        self._seen = seen
-        self._by_peer = {each.peer: each for each in seen.values()}
-        for peer, use in list(self._uses.items()):
-            connection = self._by_peer.get(peer)
-            if connection is not None:
-                connection.owner, connection.calls, use.checks_without = use.owner, use.calls, 0
-            elif not use.calls:
+        there = {accepted.inode: accepted for accepted in found}
+        for inode in self._seen.keys() - there.keys():
+            gone = self._seen.pop(inode)
+            if self._by_peer.get(gone.peer) is gone:
+                del self._by_peer[gone.peer]
+                self._unfound[gone.peer] = gone.use
+        for inode in sorted(there.keys() - self._seen.keys()):
+            self._add(there[inode])
+        for peer, use in list(self._unfound.items()):
+            if not use.calls:
                 # The first time, the connection may have been opened after the check.
                 use.checks_without += 1
                 if use.checks_without > 1:
-                    del self._uses[peer]
+                    del self._unfound[peer]
+
+    def _add(self, accepted: Accepted) -> None:
+        peer = peer_at(accepted.address, accepted.port)
+        use = self._unfound.pop(peer, None) or Use()
+        use.checks_without = 0
+        self._ages += 1
+        connection = Connection(accepted, peer, self._ages, use)
+        if not use.owner:
+            self._rates(connection).count(peer.place, self._clock())
+        self._seen[accepted.inode] = self._by_peer[peer] = connection
 
     def _log(self, listener: Listener, victims: Sequence[Connection]) -> None:
         unlogged = self._cuts.passes(self._clock())
@@ -294,15 +309,15 @@ def to_close(
 
 
 def _stranger(connection: Connection) -> bool:
-    return not connection.owner
+    return not connection.use.owner
 
 
 def _known(connection: Connection) -> bool:
-    return bool(connection.owner)
+    return bool(connection.use.owner)
 
 
 def _idle(connection: Connection) -> bool:
-    return not connection.calls
+    return not connection.use.calls
 
 
 def _place_of(connection: Connection) -> str:
@@ -310,18 +325,20 @@ def _place_of(connection: Connection) -> str:
 
 
 def _owner_of(connection: Connection) -> str:
-    return connection.owner
+    return connection.use.owner
 
 
 def _order(connection: Connection) -> tuple[bool, int]:
     """Sort key: connections without calls first, older ones before newer ones."""
-    return bool(connection.calls), connection.age
+    return bool(connection.use.calls), connection.age
 
 
 def _above(
     most: int, connections: Sequence[Connection], key: Callable[[Connection], str]
 ) -> list[list[Connection]]:
     """The groups of more than `most`; most looks find none, and only count."""
+    if len(connections) <= most:
+        return []
     large = {name for name, count in Counter(map(key, connections)).items() if count > most}
     return _grouped([each for each in connections if key(each) in large], key) if large else []
 

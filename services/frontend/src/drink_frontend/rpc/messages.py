@@ -24,7 +24,7 @@ CANCELLED_WITHIN_S = 0.05
 """Seconds within which a call without a message turns out to be cancelled; both arrive together,
 and no call with a message waits for this."""
 
-_ASKED_TOO_LATE = "the request's message did not come in time"
+_CAME_TOO_LATE = "the request's message did not come in time"
 
 Decode = Callable[[bytes], Any]
 """Makes a message of its bytes."""
@@ -54,6 +54,9 @@ class Messages:
         self._responses = responses
         self._wait_s = wait_s
         self._carried = carried
+        # In the order of their time limits, which are equally long.
+        self._limited: dict[asyncio.Future[Any], float] = {}
+        self._timer: asyncio.TimerHandle | None = None
 
     def implementation(
         self, method: str, handler: grpc.RpcMethodHandler[Any, Any]
@@ -128,20 +131,21 @@ class Messages:
             uncount: Whether the call no longer takes a place in its class; see `Admission`.
             may_end: Whether the client may have sent all its messages.
         """
-        # How long an agent may be silent is decided by its link.
-        wait_s = None if call.kind is Kind.MACHINE else self._wait_s
+        loop = asyncio.get_running_loop()
+        came: asyncio.Future[Any] = loop.create_future()
         # A task of its own always runs to its end: gRPC keeps the memory of a read that is
         # cancelled while it waits, and writes to it when the message comes after all.
-        reading = asyncio.get_running_loop().create_task(context.read())
+        loop.create_task(_pass_on(context, came))  # noqa: RUF006 - gRPC keeps it
+        # How long an agent may be silent is decided by its link.
+        if call.kind is not Kind.MACHINE:
+            self._limit(came, loop)
         try:
-            async with asyncio.timeout(wait_s):
-                raw = await asyncio.shield(reading)
+            raw = await came
         except TimeoutError:
-            self._admission.silent(call, _ASKED_TOO_LATE)
-            raise RateLimitedError(_ASKED_TOO_LATE) from None
+            self._admission.silent(call, _CAME_TOO_LATE)
+            raise RateLimitedError(_CAME_TOO_LATE) from None
         finally:
-            if not reading.done():
-                reading.add_done_callback(_take_result)
+            self._limited.pop(came, None)
         if raw is grpc.aio.EOF and may_end:
             return None
         if raw is grpc.aio.EOF:
@@ -158,8 +162,31 @@ class Messages:
         except DecodeError:
             raise FieldInvalidError("request", "is not a well-formed message") from None
 
+    def _limit(self, came: asyncio.Future[Any], loop: asyncio.AbstractEventLoop) -> None:
+        """Fails `came` if it takes too long; one timer serves all."""
+        due_s = self._limited[came] = loop.time() + self._wait_s
+        if self._timer is None:
+            self._timer = loop.call_at(due_s, self._end_late, loop)
 
-def _take_result(reading: asyncio.Task[Any]) -> None:
-    """Retrieves the exception of an abandoned read, which asyncio would otherwise log."""
-    if not reading.cancelled():
-        reading.exception()
+    def _end_late(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = None
+        now_s = loop.time()
+        for came, due_s in list(self._limited.items()):
+            if due_s > now_s:
+                self._timer = loop.call_at(due_s, self._end_late, loop)
+                return
+            del self._limited[came]
+            if not came.done():
+                came.set_exception(TimeoutError())
+
+
+async def _pass_on(context: Context, came: asyncio.Future[Any]) -> None:
+    """Reads a message for somebody who may have given up by the time it comes."""
+    try:
+        raw = await context.read()
+    except BaseException as error:  # noqa: BLE001 - also that the call was cancelled
+        if not came.done():
+            came.set_exception(error)
+    else:
+        if not came.done():
+            came.set_result(raw)

@@ -27,6 +27,9 @@ MISSED_BEATS = 3
 """Beats of one's own after which another frontend that has not beaten meanwhile counts as dead, and
 beats that failed after which one counts as dead oneself."""
 
+_WITHOUT_LINK = None, Reach.OFFLINE
+"""The frontend and the reach of a machine without a link."""
+
 
 class HeartbeatMonitor:
     """Which frontends have stopped beating. Pure.
@@ -161,17 +164,21 @@ class Presence:
         for claim in claims:
             self._links.supersede(claim.machine, claim.epoch)
         truths = [(claim, self._truth(claim, known)) for claim in claims]
-        if mended := [truth for claim, truth in truths if truth != claim]:
+        if mended := [
+            replace(claim, frontend=frontend, reach=reach)
+            for claim, (frontend, reach) in truths
+            if frontend != claim.frontend or reach is not claim.reach
+        ]:
             await self._storage.write(partial(_keep, mended, self._clock.now_ms()))
 
-    def _truth(self, claim: LinkOwnership, known: Collection[str]) -> LinkOwnership:
-        """What should be kept instead of `claim`, as far as it can be known here."""
+    def _truth(self, claim: LinkOwnership, known: Collection[str]) -> tuple[str | None, Reach]:
+        """The frontend and the reach that should be kept, as far as they can be known here."""
         link = self._links.status(claim.machine)
         if link is not None and link.epoch == claim.epoch:
-            return _claim(claim, self._me.id, link.reach)
+            return (None if link.reach is Reach.OFFLINE else self._me.id), link.reach
         is_opening = link is not None and link.epoch is None
         is_gone = not is_opening if claim.frontend == self._me.id else claim.frontend not in known
-        return _claim(claim, None, Reach.OFFLINE) if is_gone else claim
+        return _WITHOUT_LINK if is_gone else (claim.frontend, claim.reach)
 
     async def leave(self) -> None:
         """Withdraws this frontend, whose links have ended.
@@ -183,7 +190,8 @@ class Presence:
 
         def leave(tx: Transaction) -> None:
             mine = [claim for claim in tx.machines.ownerships() if claim.frontend == self._me.id]
-            _keep([_claim(claim, None, Reach.OFFLINE) for claim in mine], now_ms, tx)
+            frontend, reach = _WITHOUT_LINK
+            _keep([replace(claim, frontend=frontend, reach=reach) for claim in mine], now_ms, tx)
             for peer in tx.frontends.list():
                 if peer.id == self._me.id:
                     tx.frontends.remove(peer)
@@ -197,10 +205,6 @@ def _picture(tx: Transaction) -> tuple[Sequence[LinkOwnership], Collection[str],
     # Read second, so that each frontend that has opened a link is among them.
     known = {peer.id for peer in tx.frontends.list()}
     return claims, known, tx.drops.ready_machines()
-
-
-def _claim(claim: LinkOwnership, frontend: str | None, reach: Reach) -> LinkOwnership:
-    return replace(claim, frontend=None if reach is Reach.OFFLINE else frontend, reach=reach)
 
 
 def _keep(claims: Iterable[LinkOwnership], now_ms: int, tx: Transaction) -> None:
