@@ -184,7 +184,7 @@ async def _pass_on(context: Context, came: asyncio.Future[Any]) -> None:
     """Reads a message for somebody who may have given up by the time it comes."""
     try:
         raw = await context.read()
-    except BaseException as error:  # noqa: BLE001 - also that the call was cancelled
+    except BaseException as error:
         if not came.done():
             came.set_exception(error)
     else:

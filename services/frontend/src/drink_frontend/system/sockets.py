@@ -93,7 +93,7 @@ class AcceptedConnections:
     """Finds the connections to ports of this process, and ends them.
 
     Attributes:
-        received: Bytes received by the last `look`, by a connection's inode, where they were counted.
+        received: Bytes received until the last `look`, by inode, where they were counted.
     """
 
     def __init__(self) -> None:
