@@ -91,9 +91,9 @@ class Link:
         self._card_reads = CardReads(machine.name, self._look_up)
         self._clock = clock
         self._settings = settings
-        # A list and an event take a fifth of a queue's memory, which every idle link would have.
+        # Every idle link would have the deque of a queue or an event, 624 bytes or more.
         self._outgoing: list[FrontendMessage | None] = []
-        self._filled = asyncio.Event()
+        self._filled: asyncio.Future[None] | None = None
         self._wake = asyncio.Event()
         self._acks: list[ResultAck] = []
         self._ack_due_s = 0.0
@@ -466,12 +466,13 @@ class Link:
     def _put(self, message: FrontendMessage | None) -> None:
         """Adds a message to those that `messages` yields; None is behind the last."""
         self._outgoing.append(message)
-        self._filled.set()
+        if self._filled is not None and not self._filled.done():
+            self._filled.set_result(None)
 
     async def _next(self) -> FrontendMessage | None:
         while not self._outgoing:
-            self._filled.clear()
-            await self._filled.wait()
+            self._filled = asyncio.get_running_loop().create_future()
+            await self._filled
         return self._outgoing.pop(0)
 
     def _log_limited(self, write: Callable[..., object], event: str, **facts: object) -> None:

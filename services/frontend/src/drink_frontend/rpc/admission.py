@@ -134,9 +134,10 @@ class Admission:
             uncount: Whether the call no longer takes a place in its class, since it is counted
                 elsewhere.
         """
-        call.waiting = False
-        self._stop_waiting(call)
-        self._silent.pop(call.connection, None)
+        if call.waiting:
+            call.waiting = False
+            self._stop_waiting(call)
+            self._silent.pop(call.connection, None)
         if uncount:
             self._give_back(call)
 

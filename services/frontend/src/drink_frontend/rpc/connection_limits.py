@@ -294,12 +294,9 @@ def to_close(
     def close(victims: Iterable[Connection]) -> None:
         closed.extend(rest.pop(victim.age) for victim in victims)
 
-    for there in _above(limits.per_address_max, list(rest.values()), _place_of):
-        surplus = len(there) - limits.per_address_max
-        close(sorted(filter(_stranger, there), key=_order)[:surplus])
-    for there in _above(limits.per_account_max, list(filter(_known, rest.values())), _owner_of):
-        surplus = len(there) - limits.per_account_max
-        close(sorted(filter(_idle, there), key=_order)[:surplus])
+    close(_above(limits.per_address_max, list(rest.values()), _place_of, _stranger))
+    known = [each for each in rest.values() if each.use.owner]
+    close(_above(limits.per_account_max, known, _owner_of, _idle))
     comfortable = int(connections_max * COMFORTABLE)
     for candidates, group in ((_stranger, _place_of), (_idle, _owner_of)):
         surplus = len(rest) - comfortable
@@ -310,10 +307,6 @@ def to_close(
 
 def _stranger(connection: Connection) -> bool:
     return not connection.use.owner
-
-
-def _known(connection: Connection) -> bool:
-    return bool(connection.use.owner)
 
 
 def _idle(connection: Connection) -> bool:
@@ -334,13 +327,22 @@ def _order(connection: Connection) -> tuple[bool, int]:
 
 
 def _above(
-    most: int, connections: Sequence[Connection], key: Callable[[Connection], str]
-) -> list[list[Connection]]:
-    """The groups of more than `most`; most looks find none, and only count."""
-    if len(connections) <= most:
+    most: int,
+    connections: Sequence[Connection],
+    key: Callable[[Connection], str],
+    may_close: Callable[[Connection], bool],
+) -> list[Connection]:
+    """What groups of more than `most` have too much, as far as it may be closed."""
+    candidates = list(filter(may_close, connections))
+    # Most looks find none, and do not even count.
+    if len(connections) <= most or not candidates:
         return []
-    large = {name for name, count in Counter(map(key, connections)).items() if count > most}
-    return _grouped([each for each in connections if key(each) in large], key) if large else []
+    sizes = Counter(map(key, connections))
+    return [
+        victim
+        for there in _grouped(candidates, key)
+        for victim in sorted(there, key=_order)[: max(0, sizes[key(there[0])] - most)]
+    ]
 
 
 def _grouped(

@@ -4,9 +4,8 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from operator import itemgetter
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from drink_frontend.domain.agents import AgentStats
 from drink_frontend.domain.entities import Drop, Reach
@@ -51,8 +50,7 @@ class AgentLink(Protocol):
         """Ends the link because this frontend cannot serve it."""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkStatus:
+class LinkStatus(NamedTuple):
     """A link to this frontend.
 
     Attributes:
