@@ -16,7 +16,7 @@ from scripts.client import Client, wait_reach
 from scripts.plan import MachinePlan, Plan, UserPlan, import_toml, settings_toml
 from scripts.processes import BIN, Process, run, wait_until
 
-CONTROL_LIMIT_S = 10
+CONTROL_LIMIT_S = 20
 """Seconds that an emulated board may take to answer its control socket."""
 
 BOARD_PASSWORD = "open-sesame"  # noqa: S105

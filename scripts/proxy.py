@@ -15,7 +15,7 @@ from typing import Any, Self
 CHUNK_BYTES = 65_536
 """Bytes read at a time."""
 
-LIMIT_S = 10
+LIMIT_S = 20
 """Seconds that the proxy's thread may take to do as it is told."""
 
 CHUNKS_MAX = 64

@@ -12,7 +12,7 @@ CHUNK_BYTES = 65_536
 """Bytes read at a time."""
 
 
-LIMIT_S = 10
+LIMIT_S = 20
 """Seconds in which a thread ends once its connection has."""
 
 HEADER_BYTES = 5

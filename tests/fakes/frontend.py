@@ -24,7 +24,7 @@ from drink.v1.machine_link_service_pb2_grpc import (
     add_MachineLinkServiceServicer_to_server,
 )
 
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 """Longest wait for anything an agent is to do, in seconds; a test that waits longer has failed."""
 
 FINAL = {Drop.STATE_DISPENSED, Drop.STATE_NOT_DISPENSED, Drop.STATE_UNKNOWN}

@@ -19,7 +19,7 @@ TIMES = 120
 LINES_MAX = 100
 """Lines that an attack may cause in a minute."""
 
-LIMIT_S = 10
+LIMIT_S = 20
 
 SECRET = b"s3cr3t-t0k3n"
 

@@ -67,7 +67,7 @@ PLAN = Plan(
     ),
     users=(ALICE, ADMIN),
     web_port=0,
-    response_limit_s=0.5,
+    response_limit_s=2,
     frontend={
         "metrics": "interval_s = 0.1",
         "links": "stats_interval_s = 1",

@@ -27,7 +27,7 @@ too. An agent waits 10 s for its Welcome, then dials again."""
 DIAL_AGAIN_S = 1
 """Seconds after which an agent dials again for the first time."""
 
-BUYER_LIMIT_S = 10
+BUYER_LIMIT_S = 30
 """Seconds until a buyer meanwhile has the can."""
 
 NAMES = [f"m{number}" for number in range(CROWD)]

@@ -10,7 +10,7 @@ import pytest
 from scripts.chaos import control
 from scripts.proxy import FaultProxy
 
-LIMIT_S = 10
+LIMIT_S = 20
 
 
 class Line:

@@ -9,7 +9,7 @@ from drink_agent.board.identity import IdentityStore
 from drink_agent.board.settings import BoardSettings
 from drink_agent.domain.events import BoardEvent, BoardLateEvidence, BoardOutcome, BoardStatus
 
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 """Longest wait of a test for an event, in seconds."""
 
 E = TypeVar("E", BoardOutcome, BoardLateEvidence, BoardStatus)

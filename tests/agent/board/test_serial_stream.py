@@ -18,7 +18,7 @@ from drink_agent.board.serial_stream import SerialSource, SerialStream
 from drink_agent.board.streams import READ_BYTES, StreamError, StreamLostError, parse_url
 from tests.fakes.board_rfc2217 import Rfc2217Server
 
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 
 
 @dataclass

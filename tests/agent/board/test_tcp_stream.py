@@ -12,7 +12,7 @@ from drink_agent.board.settings import BoardSettings
 from drink_agent.board.streams import StreamError, StreamLostError, parse_url
 from drink_agent.board.tcp_stream import DialSource, ListenSource, TcpStream
 
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 Peer = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 

@@ -22,7 +22,7 @@ from drink_agent.link.stream import (
 
 SETTINGS = LinkSettings()
 
-LIMIT_S = 5.0
+LIMIT_S = 20.0
 """Limit of waits that normally take milliseconds."""
 
 

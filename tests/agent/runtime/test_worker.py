@@ -7,7 +7,7 @@ import pytest
 
 from drink_agent.runtime.worker import Worker
 
-LIMIT_S = 10
+LIMIT_S = 20
 
 
 async def test_calls_are_carried_out_in_order_on_one_thread_beside_the_loop() -> None:

@@ -19,7 +19,7 @@ from drink_agent.tools import board as tool
 from drink_agent.tools.board import accept_board, check_board
 from tests.fakes.sysfs import Sysfs
 
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 
 
 @pytest.fixture(autouse=True)

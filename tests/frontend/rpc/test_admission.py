@@ -12,7 +12,7 @@ from drink_frontend.rpc.admission import REFUSALS_LOGGED, WAITING_OF_SUSPECTS_MA
 from drink_frontend.rpc.calls import Call, Kind, Peer, peer_at
 from drink_frontend.rpc.settings import AdmissionSettings
 
-LIMIT_S = 10
+LIMIT_S = 20
 
 
 class Held:

@@ -13,7 +13,7 @@ from drink_agent.board.emulator.control import control_socket
 from drink_agent.board.emulator.hosts import PtyHost
 from tests.support.board_emulated import quick
 
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 
 
 class Client:

@@ -14,7 +14,7 @@ from drink_agent.board.emulator.spec import ArmedFault, Fault
 from tests.support.board_emulated import quick
 from tests.support.sessions import until
 
-LIMIT_S = 10.0
+LIMIT_S = 20.0
 
 
 async def read_until(reader: asyncio.StreamReader, line: bytes) -> bytes:
