@@ -28,7 +28,7 @@ PLAN = Plan(
     ),
     users=(ALICE, BOB, ADMIN),
     motor_s=0.3,
-    response_limit_s=1.5,
+    response_limit_s=3,
 )
 
 

@@ -68,7 +68,7 @@ def test_a_refused_drop_costs_nothing(browser: Browser, house: LocalSystem) -> N
 def test_the_unknown_is_told_and_settles_itself(browser: Browser, house: LocalSystem) -> None:
     """Nobody is told sold or failed while nobody knows; the late answer comes by itself."""
     with person(browser, house) as page:
-        house.boards["ld"].fault("late", slot=1, seconds=5)
+        house.boards["ld"].fault("late", slot=1, seconds=10)
         press(page, "ld-1")
         reaches(page, "unknown")
         expect(page.locator("#drop-state")).to_contain_text("60 credits are held, not paid.")
