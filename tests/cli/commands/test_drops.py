@@ -77,7 +77,7 @@ def test_a_refused_drop_costs_nothing(alice: Drink, system: LocalSystem) -> None
 def test_an_unknown_outcome_is_told_as_it_is_and_looked_up_later(
     alice: Drink, system: LocalSystem
 ) -> None:
-    system.boards["d"].fault("late", slot=1, seconds=4)
+    system.boards["d"].fault("late", slot=1, seconds=8)
 
     result = alice("drop", "d/1")
 
