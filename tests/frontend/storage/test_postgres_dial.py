@@ -69,7 +69,7 @@ def test_what_a_standby_keeps_is_the_servers_to_ask_for() -> None:
 
 
 def test_a_readers_queries_are_bounded() -> None:
-    with dial(fresh_postgres(read_limit_ms=50), read_only=True) as driver:
+    with dial(fresh_postgres(read_limit_ms=500), read_only=True) as driver:
         with pytest.raises(psycopg.errors.QueryCanceled):
             driver.execute("SELECT pg_sleep(10)")
         assert not driver.closed

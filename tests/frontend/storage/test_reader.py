@@ -53,7 +53,7 @@ def endless(tx: Transaction) -> None:
 
 
 async def test_a_query_that_does_not_end_is_given_up(tmp_path: Path) -> None:
-    settings = fresh_sqlite(tmp_path, readers=1, read_limit_ms=30)
+    settings = fresh_sqlite(tmp_path, readers=1, read_limit_ms=500)
     async with Database.open(settings) as storage:
         for _ in range(2):
             with pytest.raises(StorageUnavailableError):
