@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -73,23 +74,32 @@ def options(arguments: list[str]) -> argparse.Namespace:
 
 async def run(
     chosen: argparse.Namespace, sizes: Sizes
-) -> tuple[list[table.Row], list[stages.Stage]]:
-    """Measures what was chosen, and says how it goes on standard error."""
+) -> tuple[list[table.Row], list[stages.Stage], list[str]]:
+    """Measures what was chosen, and says how it goes on standard error.
+
+    Returns:
+        The rows, the stages of a drop, and the groups that failed, whose rows are missing.
+    """
     task = asyncio.current_task()
     assert task is not None
     # What was started is ended too when this is.
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     rows: list[table.Row] = []
     profile: list[stages.Stage] = []
+    failed: list[str] = []
     for name in chosen.rows or [*MEASURES, PROFILE]:
         started = time.monotonic()
-        with _folder(chosen.data) as folder:
-            if name == PROFILE:
-                profile = await stages.measure(folder, sizes)
-            else:
-                rows += await MEASURES[name](folder, sizes)
+        try:
+            with _folder(chosen.data) as folder:
+                if name == PROFILE:
+                    profile = await stages.measure(folder, sizes)
+                else:
+                    rows += await MEASURES[name](folder, sizes)
+        except Exception:
+            traceback.print_exc()
+            failed.append(name)
         print(f"{name}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
-    return rows, profile
+    return rows, profile, failed
 
 
 def main() -> None:
@@ -102,7 +112,7 @@ def main() -> None:
     chosen.data.mkdir(parents=True, exist_ok=True)
     raise_file_limit()
     facts = machine.describe(chosen.data)
-    rows, profile = uvloop.run(run(chosen, sizes))
+    rows, profile, failed = uvloop.run(run(chosen, sizes))
     kind = (
         "A quick run: fewer and shorter rounds, smaller sizes." if chosen.quick else "A full run."
     )
@@ -114,6 +124,8 @@ def main() -> None:
     stages_ms = {stage.what: stage.ms for stage in profile}
     told = table.as_json(rows, facts, dataclasses.asdict(sizes), stages_ms)
     result.write_text(told, encoding="utf-8")
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}; the results are without them")
     if chosen.page:
         table.write_into(PAGE, text)
 
