@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from drink_web.api import Api
-from drink_web.providers import Attempt, Providers
+from drink_web.providers import MINUTE_S, Attempt, CodeLimits, Providers, TooManyCodesError
 from drink_web.settings import ConfigError, FrontendSettings, OidcSettings
 
 
@@ -48,3 +48,42 @@ async def test_without_a_frontend_there_are_none() -> None:
 def test_addresses_that_are_no_origin(url: str) -> None:
     with pytest.raises(ValidationError, match="base_url"):
         OidcSettings(base_url=url)
+
+
+def test_an_address_that_brings_many_codes_waits_and_no_other_does() -> None:
+    clock = Clock()
+    limits = CodeLimits(OidcSettings(codes_per_address_per_minute_max=2), clock)
+    for address in ("203.0.113.1", "203.0.113.1", "2001:db8::1", "2001:db8::2"):
+        with limits.one_more(address):
+            pass
+    clock.now += MINUTE_S - 10.5
+    for address in ("203.0.113.1", "2001:db8::3"):
+        with pytest.raises(TooManyCodesError) as refused, limits.one_more(address):
+            pass
+        assert refused.value.retry_s == 11
+    with limits.one_more("203.0.113.2"):
+        pass
+    clock.now += 11
+    with limits.one_more("203.0.113.1"):
+        pass
+
+
+def test_codes_at_once_are_limited_whoever_brings_them() -> None:
+    limits = CodeLimits(OidcSettings(codes_max=1))
+    with (
+        limits.one_more("203.0.113.1"),
+        pytest.raises(TooManyCodesError) as refused,
+        limits.one_more("203.0.113.2"),
+    ):
+        pass
+    assert refused.value.retry_s == 1
+    with limits.one_more("203.0.113.2"):
+        pass
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now

@@ -1,7 +1,7 @@
 """Signing in with an OpenID provider, in this process."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -51,12 +51,15 @@ class Bench:
 
 
 @asynccontextmanager
-async def running(folder: Path, **settings: Any) -> AsyncIterator[Bench]:
+async def running(
+    folder: Path, page: Mapping[str, Any] | None = None, **settings: Any
+) -> AsyncIterator[Bench]:
     async with fake_provider() as fake:
         own = {"create_accounts": True, "member_group": "/members", **settings}
         secret = folder / "secret"
         secret.write_text("of the page\n")
         oidc = {"base_url": BASE, "client_secret_files": {"home": secret}, "answer_limit_s": 2}
+        oidc |= page or {}
         async with running_house(folder, oidc_settings(fake, **own), oidc=oidc) as house:
             yield Bench(fake, house)
 
@@ -215,6 +218,18 @@ async def test_a_refused_code(bench: Bench) -> None:
     sent = await bench.begin(visitor)
     bench.fake.tokens = {"access_token": "a", "token_type": "Bearer"}
     assert (await bench.finish(visitor, sent)).status == 403
+
+
+async def test_a_stranger_with_many_codes_costs_the_provider_few_requests(tmp_path: Path) -> None:
+    async with running(tmp_path, {"codes_per_address_per_minute_max": 3}) as bench:
+        bench.fake.tokens = {"error": "invalid_grant"}
+        stranger = bench.house.visitor()
+        answers = [await bench.finish(stranger, await bench.begin(stranger)) for _ in range(5)]
+        assert [answer.status for answer in answers] == [403, 403, 403, 429, 429]
+        assert "Too many attempts" in answers[-1].text
+        assert bench.fake.asked.count("/token") == 3
+        # The password form still logs in.
+        assert (await bench.house.visitor().log_in()).status == 303
 
 
 async def test_a_provider_that_is_away_is_shown_so(tmp_path: Path) -> None:

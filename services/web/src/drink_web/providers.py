@@ -8,8 +8,11 @@ import logging
 import secrets
 import ssl
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, field
+from math import ceil
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -22,6 +25,7 @@ from drink.v1 import account_service_pb2 as pb
 from drink_web.api import Api
 from drink_web.errors import CallError
 from drink_web.settings import ConfigError, OidcSettings
+from drink_web.streams import network
 
 _log = logging.getLogger(__name__)
 
@@ -32,6 +36,8 @@ OK = 200
 
 ATTEMPT_AGE_MAX_S = 600
 """Seconds that somebody may take at the provider."""
+
+MINUTE_S = 60
 
 
 class ProviderError(Exception):
@@ -44,6 +50,62 @@ class ProviderError(Exception):
     def __init__(self, message: str, *, is_away: bool) -> None:
         super().__init__(message)
         self.is_away = is_away
+
+
+class TooManyCodesError(Exception):
+    """A limit of codes is reached.
+
+    Attributes:
+        retry_s: Seconds after which it may be tried again.
+    """
+
+    def __init__(self, retry_s: int) -> None:
+        super().__init__()
+        self.retry_s = retry_s
+
+
+class CodeLimits:
+    """Limits how often providers are asked for the tokens of a code, which nobody has verified yet.
+
+    Args:
+        settings: The limits.
+        monotonic: Seconds of a clock that is never set.
+    """
+
+    def __init__(
+        self, settings: OidcSettings, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings = settings
+        self._monotonic = monotonic
+        self._at_once = 0
+        self._counts: Counter[str] = Counter()
+        self._minute_ends = monotonic()
+
+    @contextmanager
+    def one_more(self, address: str) -> Iterator[None]:
+        """Counts one code while the context lasts, and for its address until the minute ends.
+
+        Args:
+            address: The browser's.
+
+        Raises:
+            TooManyCodesError: there are too many.
+        """
+        now = self._monotonic()
+        if now >= self._minute_ends:
+            self._counts.clear()
+            self._minute_ends = now + MINUTE_S
+        key = network(address)
+        if self._counts[key] >= self._settings.codes_per_address_per_minute_max:
+            raise TooManyCodesError(ceil(self._minute_ends - now))
+        if self._at_once >= self._settings.codes_max:
+            raise TooManyCodesError(1)
+        self._counts[key] += 1
+        self._at_once += 1
+        try:
+            yield
+        finally:
+            self._at_once -= 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +167,7 @@ class Providers:
         self._listed: Sequence[pb.SignInProvider] = ()
         self._listed_at: float | None = None
         self._asking = asyncio.Lock()
+        self._codes = CodeLimits(settings)
         self._secrets = {
             name: _secret(name, path) for name, path in settings.client_secret_files.items()
         }
@@ -172,24 +235,23 @@ class Providers:
         return f"{provider.end_session_endpoint}{mark}{urlencode(facts)}"
 
     async def exchange(
-        self, provider: pb.SignInProvider, attempt: Attempt, code: str
+        self, provider: pb.SignInProvider, attempt: Attempt, code: str, address: str
     ) -> Mapping[str, str]:
         """The tokens that a provider gives for a code: `id_token`, and `access_token` if any.
 
+        Args:
+            provider: The provider.
+            attempt: The login that the code ends.
+            code: As the browser brought it.
+            address: The browser's.
+
         Raises:
             ProviderError: it gives none, or does not answer in time.
+            TooManyCodesError: the provider was asked too often.
         """
         try:
-            async with asyncio.timeout(self._settings.answer_limit_s):
-                async with self._client(provider) as client:
-                    client.register_compliance_hook("access_token_response", _checked)
-                    answer = await client.fetch_token(
-                        provider.token_endpoint,
-                        grant_type="authorization_code",
-                        code=code,
-                        code_verifier=attempt.verifier,
-                        redirect_uri=client.redirect_uri,
-                    )
+            with self._codes.one_more(address):
+                answer = await self._fetch(provider, attempt, code)
         except OAuthError as error:
             raise ProviderError(f"it refuses the code: {error.error}", is_away=False) from None
         except (TimeoutError, httpx2.HTTPError, httpx2.InvalidURL, OSError, ValueError) as error:
@@ -202,6 +264,20 @@ class Providers:
         if "id_token" not in tokens:
             raise ProviderError("it gives no ID token", is_away=False)
         return tokens
+
+    async def _fetch(self, provider: pb.SignInProvider, attempt: Attempt, code: str) -> Any:
+        async with (
+            asyncio.timeout(self._settings.answer_limit_s),
+            self._client(provider) as client,
+        ):
+            client.register_compliance_hook("access_token_response", _checked)
+            return await client.fetch_token(
+                provider.token_endpoint,
+                grant_type="authorization_code",
+                code=code,
+                code_verifier=attempt.verifier,
+                redirect_uri=client.redirect_uri,
+            )
 
     def _client(self, provider: pb.SignInProvider) -> Any:
         secret = self._secrets.get(provider.name)

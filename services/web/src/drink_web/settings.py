@@ -196,6 +196,13 @@ class OidcSettings(_Section):
     answer_bytes_max: int = Field(default=131_072, ge=16_384, le=1_048_576)
     """Bytes of the largest answer with tokens; default 131,072."""
 
+    codes_max: int = Field(default=32, ge=1, le=1_000)
+    """Codes for which a provider is asked at once; default 32, each a connection to it."""
+
+    codes_per_address_per_minute_max: int = Field(default=60, ge=1, le=10_000)
+    """Codes of one address, or of one IPv6 network of 64 bits, in a minute; default 60, a house
+    behind one address. Above it a stranger would make the provider refuse this page."""
+
     refresh_s: float = Field(default=30, gt=0, le=3_600)
     """Seconds until a change of the list of providers is seen; default 30."""
 

@@ -18,7 +18,7 @@ from drink_web.cookies import AGE_MAX_S, COOKIE_BYTES_MAX, Attempts, Login, Sign
 from drink_web.errors import CallError, PageError
 from drink_web.forms import local_path, read_form
 from drink_web.pages.favourites import prefer_language
-from drink_web.providers import ATTEMPT_AGE_MAX_S, Attempt, ProviderError
+from drink_web.providers import ATTEMPT_AGE_MAX_S, Attempt, ProviderError, TooManyCodesError
 from drink_web.visit import Site, Visit, address_of
 
 _log = logging.getLogger(__name__)
@@ -79,12 +79,9 @@ async def _finish(visit: Visit, provider: pb.SignInProvider, attempt: Attempt) -
         _refuse("error" if "error" in visit.query else "code", provider)
         return _problem(visit, 403, "sign_in_refused", provider)
     try:
-        tokens = await visit.site.providers.exchange(provider, attempt, code)
-    except ProviderError as error:
-        _refuse(str(error), provider)
-        if error.is_away:
-            return _problem(visit, 503, "provider_away", provider)
-        return _problem(visit, 403, "sign_in_refused", provider)
+        tokens = await visit.site.providers.exchange(provider, attempt, code, visit.address)
+    except (ProviderError, TooManyCodesError) as error:
+        return _no_tokens(visit, provider, error)
     credentials = pb.OidcCredentials(
         provider=provider.name,
         id_token=tokens["id_token"],
@@ -190,6 +187,18 @@ def _is_same(kept: str, sent: str) -> bool:
 
 def _refuse(why: str, provider: pb.SignInProvider) -> None:
     _log.warning("sign_in_refused", extra={"facts": {"provider": provider.name, "why": why}})
+
+
+def _no_tokens(
+    visit: Visit, provider: pb.SignInProvider, error: ProviderError | TooManyCodesError
+) -> Response:
+    """The page of a login for which the provider gave no tokens."""
+    if isinstance(error, TooManyCodesError):
+        return _problem(visit, 429, "login_wait", provider, n=error.retry_s)
+    _refuse(str(error), provider)
+    if error.is_away:
+        return _problem(visit, 503, "provider_away", provider)
+    return _problem(visit, 403, "sign_in_refused", provider)
 
 
 def _not_logged_in(visit: Visit, provider: pb.SignInProvider, error: CallError) -> Response:
