@@ -36,7 +36,7 @@ from drink_frontend.domain.errors import FieldInvalidError, LinkProtocolError
 from drink_frontend.rpc import conversion
 from drink_frontend.rpc.drop_conversion import drop_order
 from drink_frontend.rpc.link_conversion import agent_message
-from drink_frontend.sessions.codec import Line, LineDecoder
+from drink_frontend.sessions.codec import LineDecoder
 from drink_frontend.sessions.commands import begins_command, parse
 from drink_frontend.sessions.dialects import DIALECTS
 from drink_frontend.sessions.proxy_header import (
@@ -99,7 +99,7 @@ def session_commands(data: bytes) -> None:
     decoder = LineDecoder(512)
     decoder.feed(data + b"\n")
     events = iter(decoder.next_event, None)
-    lines = [event.text for event in events if isinstance(event, Line) and event.text.strip()]
+    lines = [event for event in events if isinstance(event, str) and event.strip()]
     for line in lines:
         for dialect in DIALECTS.values():
             command = parse(line, dialect.argument_limits)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from drink_frontend.sessions.codec import Event, Garbage, Line, LineDecoder
+from drink_frontend.sessions.codec import Event, Garbage, LineDecoder
 from drink_frontend.sessions.telnet import IAC_MAX, TelnetFilter
 
 LINE_MAX = 16
@@ -57,34 +57,32 @@ def test_fault_7_any_split_of_any_bytes_gives_the_same_lines(
 @given(STREAMS)
 def test_lines_are_printable_and_short(stream: bytes) -> None:
     for event in events([stream]):
-        if isinstance(event, Line):
-            assert event.text.isprintable()
-            assert len(event.text.encode()) <= LINE_MAX
+        if isinstance(event, str):
+            assert event.isprintable()
+            assert len(event.encode()) <= LINE_MAX
 
 
 @given(st.lists(st.text(st.characters(codec="ascii", categories=["L", "N", "P"]), max_size=16)))
 def test_honest_lines_come_out_as_they_went_in(texts: list[str]) -> None:
-    assert events(["".join(f"{text}\r\n" for text in texts).encode()]) == [
-        Line(text) for text in texts
-    ]
+    assert events(["".join(f"{text}\r\n" for text in texts).encode()]) == texts
 
 
 @pytest.mark.parametrize(
     ("sent", "expected"),
     [
-        (b"STAT\n", Line("STAT")),
-        (b"STAT\r\n", Line("STAT")),
-        (b"\n", Line("")),
-        (b"\r\n", Line("")),
-        ("Café\n".encode(), Line("Café")),
-        (b"a" * 16 + b"\n", Line("a" * 16)),
-        (b"a" * 16 + b"\r\n", Line("a" * 16)),
+        (b"STAT\n", "STAT"),
+        (b"STAT\r\n", "STAT"),
+        (b"\n", ""),
+        (b"\r\n", ""),
+        ("Café\n".encode(), "Café"),
+        (b"a" * 16 + b"\n", "a" * 16),
+        (b"a" * 16 + b"\r\n", "a" * 16),
         (b"a" * 17 + b"\n", Garbage.TOO_LONG),
-        (b"STAT\r", Line("STAT")),
-        (b"STAT\r\0", Line("STAT")),
-        (b"STAT\0\n", Line("STAT")),
-        (b"ST\0AT\r\0\n", Line("STAT")),
-        (b"\xff\xfd\x03STAT\xff\xf1\r\n", Line("STAT")),
+        (b"STAT\r", "STAT"),
+        (b"STAT\r\0", "STAT"),
+        (b"STAT\0\n", "STAT"),
+        (b"ST\0AT\r\0\n", "STAT"),
+        (b"\xff\xfd\x03STAT\xff\xf1\r\n", "STAT"),
         (b"\xff\xff\n", Garbage.NOT_TEXT),
         (b"ST\tAT\n", Garbage.NOT_TEXT),
         (b"Caf\xe9\n", Garbage.NOT_TEXT),
@@ -101,7 +99,7 @@ def test_what_a_line_may_be(sent: bytes, expected: Event) -> None:
 )
 def test_every_kind_of_line_end_ends_one_line_however_it_is_cut(sent: bytes) -> None:
     for place in range(len(sent) + 1):
-        assert events([sent[:place], sent[place:]]) == [Line("STAT"), Line("TEMP")]
+        assert events([sent[:place], sent[place:]]) == ["STAT", "TEMP"]
 
 
 @pytest.mark.parametrize("sent", [b"\xff\xfb\x1f", b"\0", b"\xff\xfa\x1f\0P\0\n\xff\xf0", b"\xff"])
@@ -154,7 +152,7 @@ class TestBegun:
         decoder.feed(b"ob")
         decoder.feed(b"PASS x\r\n")
         taken = [decoder.next_event() for _ in range(4)]
-        assert taken == [Line("STAT"), Line("USER bob"), Line("PASS x"), None]
+        assert taken == ["STAT", "USER bob", "PASS x", None]
         assert asked == [(b"USER b", b"ob"), (b"USER bob", b"PASS x\n")]
 
 
@@ -165,7 +163,7 @@ def test_fault_7_a_megabyte_without_a_line_end_takes_no_memory(decoder: LineDeco
         assert decoder.backlog == 0
     decoder.feed(b"\nSTAT\n")
     assert decoder.next_event() is Garbage.TOO_LONG
-    assert decoder.next_event() == Line("STAT")
+    assert decoder.next_event() == "STAT"
     assert decoder.next_event() is None
 
 
@@ -184,8 +182,8 @@ class TestSilence:
     def test_ends_the_line_that_has_begun(self, decoder: LineDecoder) -> None:
         decoder.feed(b"WHOAMI\nSTAT")
         decoder.silence()
-        assert decoder.next_event() == Line("WHOAMI")
-        assert decoder.next_event() == Line("STAT")
+        assert decoder.next_event() == "WHOAMI"
+        assert decoder.next_event() == "STAT"
 
     def test_without_a_line_is_nothing(self, decoder: LineDecoder) -> None:
         decoder.silence()
@@ -205,15 +203,15 @@ class TestSilence:
         decoder = LineDecoder(LINE_MAX)
         decoder.feed(b"STAT")
         decoder.silence()
-        assert decoder.next_event() == Line("STAT")
+        assert decoder.next_event() == "STAT"
         for piece in late:
             decoder.feed(piece)
         assert decoder.next_event() is None
         decoder.feed(b"\n")
-        assert decoder.next_event() == Line("")
+        assert decoder.next_event() == ""
 
     def test_a_late_line_end_may_come_with_the_next_line(self, decoder: LineDecoder) -> None:
         decoder.feed(b"STAT")
         decoder.silence()
         decoder.feed(b"\r\nTEMP\n")
-        assert [decoder.next_event(), decoder.next_event()] == [Line("STAT"), Line("TEMP")]
+        assert [decoder.next_event(), decoder.next_event()] == ["STAT", "TEMP"]

@@ -1,6 +1,6 @@
 import asyncio
 
-from drink_frontend.sessions.connection_tracker import EXAMINED_MAX, ConnectionTracker
+from drink_frontend.sessions.connection_tracker import EXAMINED_MAX, REORDERED_S, ConnectionTracker
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -11,6 +11,8 @@ class Idler:
     def __init__(self, *, has_logged_in: bool = False) -> None:
         self.busy = False
         self.has_logged_in = has_logged_in
+        self.active_at = 0.0
+        self.counted_bytes = 0
         self.buffered_bytes = 0
         self.timeouts = 0
         self.made_way = False
@@ -48,6 +50,30 @@ async def test_the_one_that_is_idle_longest_goes_first() -> None:
     assert (first.timeouts, second.timeouts) == (0, 1)
     assert tracker.time_out_idle(325) == 285
     assert first.timeouts == 1
+
+
+async def test_activity_between_two_moves_of_a_user_counts() -> None:
+    tracker, first, second = ConnectionTracker(10, 10, [300]), Idler(), Idler()
+    entered(tracker, first, second, limit_s=300)
+    for user in (first, second):
+        user.has_logged_in = True
+        tracker.touch(user, 9)
+    assert tracker.touch(first, 10) == 10 + REORDERED_S
+    assert tracker.touch(second, 10.25) == 10.25 + REORDERED_S
+    first.active_at = 10.75
+    assert tracker.time_out_idle(310.5) == 0.25
+    assert (first.timeouts, second.timeouts) == (0, 0), "never early"
+    tracker.time_out_idle(310.75)
+    assert (first.timeouts, second.timeouts) == (1, 1), "late by less than a move"
+
+
+async def test_each_activity_of_a_stranger_is_a_move() -> None:
+    tracker, first, second = ConnectionTracker(2, 2, [300]), Idler(), Idler()
+    entered(tracker, first, second, limit_s=300)
+    for stranger, now in ((second, 1), (first, 2), (second, 2.5)):
+        assert tracker.touch(stranger, now) == now
+    assert tracker.make_room(HERE)
+    assert (first.made_way, second.made_way) == (True, False)
 
 
 async def test_nobody_is_told_while_busy() -> None:

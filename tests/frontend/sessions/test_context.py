@@ -2,7 +2,6 @@ import pytest
 
 from drink_frontend.domain.errors import StorageUnavailableError
 from drink_frontend.domain.limits import check_request_id
-from drink_frontend.sessions.codec import Line
 from drink_frontend.sessions.connection_tracker import ConnectionTracker
 from drink_frontend.sessions.context import ListenerContext
 from drink_frontend.sessions.dialects import CLASSIC, DRINKD, DRINKJS, Dialect
@@ -33,14 +32,14 @@ async def test_request_ids_are_valid_and_never_the_same(world: World) -> None:
 @pytest.mark.parametrize(
     ("dialect", "lines"),
     [
-        (CLASSIC, [Line("USER bobPASS x")]),
-        (DRINKJS, [Line("USER bob"), Line("PASS x")]),
-        (DRINKD, [Line("USER bob"), Line("PASS x")]),
+        (CLASSIC, ["USER bobPASS x"]),
+        (DRINKJS, ["USER bob", "PASS x"]),
+        (DRINKD, ["USER bob", "PASS x"]),
     ],
     ids=["classic", "drinkjs", "drinkd"],
 )
 async def test_lines_come_apart_as_the_dialect_has_it(
-    world: World, dialect: Dialect, lines: list[Line]
+    world: World, dialect: Dialect, lines: list[str]
 ) -> None:
     decoder = context(world, dialect).decoder()
     decoder.feed(b"USER bob")

@@ -6,7 +6,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from drink_frontend.domain.errors import RequestIdReusedError
-from drink_frontend.sessions.codec import Garbage, Line
+from drink_frontend.sessions.codec import Garbage
 from drink_frontend.sessions.commands import Verb
 from drink_frontend.sessions.dialects import CLASSIC, DIALECTS, DRINKD, DRINKJS, Dialect
 from drink_frontend.sessions.reply_codes import ReplyCode
@@ -185,21 +185,21 @@ class TestInterjections:
         world.holding = True
         typist = await Typist(world, dialect, "ld").login()
         slot = dialect.first_slot
-        assert typist.session.answer_now(Line(f"DROP {slot}")) is None
+        assert typist.session.answer_now(f"DROP {slot}") is None
         handling = asyncio.create_task(typist.session.answer_pending())
         await world.placed.wait()
         warning = None
         if dialect is DRINKJS:
             warning = b"WARN 152 Drop in progress, please wait before dropping again\r\n"
         for text in (f"DROP {slot}", "rand", "DROP x"):
-            answer = typist.session.interject(Line(text))
+            answer = typist.session.interject(text)
             assert (answer and b"".join(answer.parts)) == warning
-        for event in (Line("STAT"), Line(""), Line("DROP"), Garbage.NOT_TEXT):
+        for event in ("STAT", "", "DROP", Garbage.NOT_TEXT):
             said = typist.session.interject(event)
-            assert (said is None) or event == Line("DROP")
+            assert (said is None) or event == "DROP"
         await world.settle()
         assert await handling is not None
-        assert typist.session.interject(Line(f"DROP {slot}")) is None
+        assert typist.session.interject(f"DROP {slot}") is None
 
 
 class TestFarewell:

@@ -5,29 +5,22 @@ that a client who sends ten thousand at once costs no more memory than their byt
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from enum import StrEnum
+from enum import Enum, auto
 
-from drink_frontend.sessions.telnet import TelnetFilter
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line, without its end: printable text, at most as long as the decoder allows."""
-
-    text: str
+from drink_frontend.sessions.telnet import IAC, TelnetFilter
 
 
-class Garbage(StrEnum):
+class Garbage(Enum):
     """Why a whole line is refused."""
 
-    TOO_LONG = "TOO_LONG"
+    TOO_LONG = auto()
     """More bytes than the decoder allows."""
-    NOT_TEXT = "NOT_TEXT"
+    NOT_TEXT = auto()
     """Not UTF-8, or with control characters."""
 
 
-Event = Line | Garbage
+Event = str | Garbage
+"""One line, without its end: printable text, at most as long as the decoder allows; or why not."""
 
 
 def _never(_line: bytes, _more: bytes) -> bool:
@@ -45,6 +38,9 @@ class LineDecoder:
         endless_max: Bytes without a line end after which `endless` is true.
         ends_line: Whether what just arrived (its second argument) ends the line before it that has
             no end (its first).
+
+    Attributes:
+        endless: Whether the peer has sent too many bytes without a line end.
     """
 
     __slots__ = (
@@ -58,6 +54,7 @@ class LineDecoder:
         "_swallowing",
         "_telnet",
         "_without_end",
+        "endless",
     )
 
     def __init__(
@@ -70,9 +67,11 @@ class LineDecoder:
         self._line_max = line_max
         self._endless_max = endless_max
         self._ends_line = ends_line
-        self._telnet = TelnetFilter()
+        self.endless = False
+        self._telnet: TelnetFilter | None = None
+        """None until the peer sends what is no part of a line."""
         self._buffer = b""
-        """Bytes in which LF is the only line end."""
+        """Bytes in which LF is the only line end; empty if none is left from `_start` on."""
         self._start = 0
         self._after_cr = False
         self._swallowing = False
@@ -89,29 +88,43 @@ class LineDecoder:
         """Whether the last line has no end yet."""
         return self._swallowing or (self.backlog > 0 and not self._buffer.endswith(b"\n"))
 
-    @property
-    def endless(self) -> bool:
-        """Whether the peer has sent too many bytes without a line end."""
-        return self._without_end > self._endless_max or self._telnet.flooded
-
     def feed(self, data: bytes) -> None:
         """Adds bytes from the peer."""
-        self._without_end += len(data)
-        data = self._with_plain_ends(self._telnet.feed(data))
-        if not data:
-            return
+        size = len(data)
+        if self._telnet is not None or IAC in data or b"\0" in data:
+            data = self._without_telnet(data)
+        if self._after_cr or b"\r" in data:
+            data = self._with_plain_ends(data)
         if b"\n" in data:
             self._without_end = 0
-        if self._ended_by_silence:
+        else:
+            self._without_end += size
+            if self._without_end > self._endless_max:
+                self.endless = True
+        if self._buffer or self._ended_by_silence:
+            data = self._joined(data)
+        self._buffer = data
+
+    def _joined(self, data: bytes) -> bytes:
+        """What has not been returned yet, and more."""
+        if self._ended_by_silence and data:
             # A late end of that line is not another, empty line.
             self._ended_by_silence = False
             data = data.removeprefix(b"\n")
-        if self.partial and not self._swallowing:
+        if data and self.partial and not self._swallowing:
             begun = self._buffer[max(self._start, self._buffer.rfind(b"\n") + 1) :]
             if self._ends_line(begun, data):
                 self._buffer += b"\n"
-        self._buffer = self._buffer[self._start :] + data
-        self._start = 0
+        rest, self._start = self._buffer[self._start :], 0
+        return rest + data
+
+    def _without_telnet(self, data: bytes) -> bytes:
+        if self._telnet is None:
+            self._telnet = TelnetFilter()
+        data = self._telnet.feed(data)
+        if self._telnet.flooded:
+            self.endless = True
+        return data
 
     def _with_plain_ends(self, data: bytes) -> bytes:
         if self._after_cr and data:
@@ -131,15 +144,16 @@ class LineDecoder:
 
     def next_event(self) -> Event | None:
         """The next line; None until more bytes have arrived."""
-        if not self._buffer:
+        buffer = self._buffer
+        if not buffer:
             return None
-        end = self._buffer.find(b"\n", self._start)
+        end = buffer.find(b"\n", self._start)
         if end < 0:
             self._drop_overlong_tail()
             return None
-        raw = self._buffer[self._start : end]
+        raw = buffer[self._start : end]
         self._start = end + 1
-        if self._start == len(self._buffer):
+        if self._start == len(buffer):
             self._buffer, self._start = b"", 0
         if self._swallowing:
             self._swallowing = False
@@ -158,4 +172,4 @@ class LineDecoder:
             text = raw.decode()
         except UnicodeDecodeError:
             return Garbage.NOT_TEXT
-        return Line(text) if text.isprintable() else Garbage.NOT_TEXT
+        return text if text.isprintable() else Garbage.NOT_TEXT

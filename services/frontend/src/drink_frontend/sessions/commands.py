@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum, auto
 from itertools import takewhile
-from typing import Self
+from typing import NamedTuple, Self
 
 from drink_frontend.domain.errors import (
     AccountClosedError,
@@ -250,8 +250,7 @@ class Verb(StrEnum):
     QUIT = "QUIT", Grammar(_ANYONE, any_arguments=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """A command with its arguments as text."""
 
     verb: Verb
@@ -270,6 +269,8 @@ class Command:
         Raises:
             Refused: an argument is invalid; the first invalid one decides the code.
         """
+        if not self.arguments:
+            return ()
         pairs = zip(self.verb.grammar.parameters, self.arguments, strict=False)
         return tuple(parameter(argument) for parameter, argument in pairs)
 
@@ -329,7 +330,7 @@ def parse(line: str, limits: ArgumentLimits = ALL_ARGUMENTS) -> Command | None:
     """The command in a line; None if there is no such command.
 
     Args:
-        line: Not blank.
+        line: Without its end.
         limits: Which arguments are used.
     """
     if (bare := _BARE.get(line)) is not None:
@@ -367,7 +368,7 @@ def begins_command(line: bytes, more: bytes, limits: ArgumentLimits = ALL_ARGUME
         text = line.decode()
     except UnicodeDecodeError:
         return False
-    command = parse(text, limits) if text.strip(" ") else None
+    command = parse(text, limits)
     if command is None or not command.arity_fits:
         return False
     parameters = len(command.verb.grammar.parameters)

@@ -39,6 +39,10 @@ class Connection(asyncio.Protocol):
 
     Args:
         context: Settings, use cases and limits of the listener.
+
+    Attributes:
+        active_at: When the client last gave a command, in seconds of the loop's clock.
+        counted_bytes: How many bytes of the connection count towards the limit of all.
     """
 
     __slots__ = (
@@ -54,15 +58,19 @@ class Connection(asyncio.Protocol):
         "_has_led",
         "_lines",
         "_linger",
+        "_loop",
         "_machine",
         "_opened",
         "_reading",
         "_session",
         "_silence",
         "_stall",
+        "_touch_at",
         "_transport",
         "_worker",
         "_writable",
+        "active_at",
+        "counted_bytes",
     )
 
     _transport: asyncio.Transport
@@ -70,6 +78,8 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, context: ListenerContext) -> None:
         self._context = context
+        # Looking the running loop up is a system call.
+        self._loop = asyncio.get_running_loop()
         self._begun = False
         self._opened = False
         self._decoder = context.decoder()
@@ -83,7 +93,8 @@ class Connection(asyncio.Protocol):
         self._greeted_at: float | None = None
         self._has_led = False
         self._lines = 0
-        self._counted_at = asyncio.get_running_loop().time()
+        self._counted_at = self.active_at = self._touch_at = self._loop.time()
+        self.counted_bytes = 0
         self._reading = True
         self._ended = False
         self._finishing = False
@@ -116,7 +127,7 @@ class Connection(asyncio.Protocol):
         self._begun = True
         origin = endpoint_address(transport.get_extra_info("peername"))
         idle_limit_s = context.settings.idle_limit(context.listener)
-        context.tracker.add(self, place(origin), idle_limit_s, asyncio.get_running_loop().time())
+        context.tracker.add(self, place(origin), idle_limit_s, self._loop.time())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greets the client."""
@@ -152,13 +163,10 @@ class Connection(asyncio.Protocol):
             log.warning("session_line_endless")
             self._end_with(ReplyCode.GARBLED)
             return
-        if self._decoder.backlog > self._context.settings.backlog_bytes_max:
-            self._transport.pause_reading()
-            self._reading = False
         if self._context.dialect.silence_ends_line:
             self._watch_silence()
         self._start()
-        self._update_buffered()
+        self._limit_buffered()
 
     def eof_received(self) -> bool:
         """Executes what the client sent before it closed its side, then ends."""
@@ -174,11 +182,10 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """Stops executing lines until the client reads, within a time limit."""
-        loop = asyncio.get_running_loop()
-        self._writable = loop.create_future()
+        self._writable = self._loop.create_future()
         # Reported at once, not only when the limit has passed.
         log.warning("session_not_reading", held=self.buffered_bytes)
-        self._limit_stall(loop)
+        self._limit_stall()
 
     def resume_writing(self) -> None:
         """Executes lines again: the client has read its replies."""
@@ -265,9 +272,10 @@ class Connection(asyncio.Protocol):
             self._break(fault)
             return
         if wait is None:
-            self._rest()
+            if self._finishing or self._ended:
+                self._rest()
             return
-        self._worker = asyncio.get_running_loop().create_task(self._work(wait))
+        self._worker = self._loop.create_task(self._work(wait))
         self._worker.add_done_callback(self._check)
 
     def _check(self, worker: asyncio.Task[None]) -> None:
@@ -281,14 +289,14 @@ class Connection(asyncio.Protocol):
 
     def _greet(self, greeting: bytes) -> None:
         self._write(greeting)
-        self._greeted_at = asyncio.get_running_loop().time()
+        self._greeted_at = self._loop.time()
 
     async def _lead_with_greeting(self) -> None:
         if self._greeted_at is None:
             assert self._machine is not None, "without a machine the greeting is in memory"
             self._greet(await self._context.greeting(self._machine))
             assert self._greeted_at is not None
-        wait_s = self._greeted_at + GREETING_LEAD_S - asyncio.get_running_loop().time()
+        wait_s = self._greeted_at + GREETING_LEAD_S - self._loop.time()
         if wait_s > 0:
             await asyncio.sleep(wait_s)
         self._has_led = True
@@ -297,6 +305,7 @@ class Connection(asyncio.Protocol):
         while wait is not None:
             await wait
             wait = self._answer()
+            self._limit_buffered()
         self._worker = None
         self._rest()
 
@@ -318,24 +327,23 @@ class Connection(asyncio.Protocol):
                 return None
             if self._writable is not None:
                 return self._writable
-            event = self._next()
+            event = self._decoder.next_event() if self._ahead is None else self._take_ahead()
             if event is None:
                 return None
-            self._count()
+            self._lines += 1
+            if self._lines == BUSY_LINES:
+                self._report_busy()
             answer = self._session.answer_now(event)
             if answer is None:
                 return self._answer_pending()
-            if self._is_in_parts(answer):
+            if len(answer.parts) > 1 and self._takes_parts:
                 return self._give_in_parts(answer)
             self._give(answer, b"".join(answer.parts))
         return self._context.turns.next()
 
-    def _count(self) -> None:
-        """Counts a line, and reports a client that sends lines without a pause."""
-        self._lines += 1
-        if self._lines < BUSY_LINES:
-            return
-        now = asyncio.get_running_loop().time()
+    def _report_busy(self) -> None:
+        """Reports a client that sends lines without a pause."""
+        now = self._loop.time()
         took_s, self._lines, self._counted_at = now - self._counted_at, 0, now
         if took_s < BUSY_S:
             log.info("session_busy", lines=BUSY_LINES, seconds=round(took_s, 1))
@@ -343,9 +351,9 @@ class Connection(asyncio.Protocol):
     async def _answer_pending(self) -> None:
         if self._context.dialect.refuses_second_drop:
             # Lines that arrived with this one may be due for a reply meanwhile.
-            asyncio.get_running_loop().call_soon(self._interject)
+            self._loop.call_soon(self._interject)
         answer = await self._session.answer_pending()
-        if self._is_in_parts(answer):
+        if len(answer.parts) > 1 and self._takes_parts:
             await self._give_in_parts(answer)
         else:
             self._give(answer, b"".join(answer.parts))
@@ -353,17 +361,15 @@ class Connection(asyncio.Protocol):
             # Such a line takes longer than all that are answered at once in a turn.
             await self._context.turns.next()
 
-    def _is_in_parts(self, answer: Answer) -> bool:
-        """Whether this client receives the parts of the answer separately.
+    @property
+    def _takes_parts(self) -> bool:
+        """Whether this client receives the parts of an answer separately.
 
         Only touchscreens need that, and only they log in by iButton. Other clients on the same
         address take the first part for the whole reply.
         """
-        return (
-            len(answer.parts) > 1
-            and self._context.listener.stat_trailer_delay_ms > 0
-            and self._session.logged_in_by_ibutton
-        )
+        delay_ms = self._context.listener.stat_trailer_delay_ms
+        return delay_ms > 0 and self._session.logged_in_by_ibutton
 
     async def _give_in_parts(self, answer: Answer) -> None:
         *others, last = answer.parts
@@ -376,28 +382,22 @@ class Connection(asyncio.Protocol):
         if data:
             self._write(data)
         if answer.valid and not self._closing:
-            self._context.tracker.touch(self, asyncio.get_running_loop().time())
+            self.active_at = now = self._loop.time()
+            if now >= self._touch_at:
+                self._touch_at = self._context.tracker.touch(self, now)
         if answer.hang_up:
             self._hang_up()
 
-    def _next(self) -> Event | None:
+    def _take_ahead(self) -> Event | None:
         event, self._ahead = self._ahead, None
-        if event is None:
-            event = self._decoder.next_event()
-        if (
-            not self._reading
-            and self._decoder.backlog < self._context.settings.backlog_bytes_max // 2
-        ):
-            self._reading = True
-            self._transport.resume_reading()
         return event
 
     def _interject(self) -> None:
         while self._worker is not None and self._writable is None and not self._closing:
-            event = self._ahead or self._decoder.next_event()
-            answer = None if event is None else self._session.interject(event)
+            if self._ahead is None:
+                self._ahead = self._decoder.next_event()
+            answer = None if self._ahead is None else self._session.interject(self._ahead)
             if answer is None:
-                self._ahead = event
                 return
             self._ahead = None
             self._write(b"".join(answer.parts))
@@ -407,7 +407,7 @@ class Connection(asyncio.Protocol):
             self._silence.cancel()
             self._silence = None
         if self._decoder.partial:
-            self._silence = asyncio.get_running_loop().call_later(
+            self._silence = self._loop.call_later(
                 self._context.settings.silence_ends_line_ms / 1000, self._end_line
             )
 
@@ -416,16 +416,26 @@ class Connection(asyncio.Protocol):
         self._decoder.silence()
         self._start()
 
+    def _limit_buffered(self) -> None:
+        """Pauses reading while too many commands wait, and reports the bytes that are held."""
+        if self._closing:
+            return
+        waiting, waiting_max = self._decoder.backlog, self._context.settings.backlog_bytes_max
+        if self._reading and waiting > waiting_max:
+            self._reading = False
+            self._transport.pause_reading()
+        elif not self._reading and waiting < waiting_max // 2:
+            self._reading = True
+            self._transport.resume_reading()
+        held = self.buffered_bytes
+        if held > self.counted_bytes:
+            self._context.buffers.update(self, held)
+
     # Ending.
 
     def _write(self, data: bytes) -> None:
         if not self._closing:
             self._transport.write(data)
-            self._update_buffered()
-
-    def _update_buffered(self) -> None:
-        if not self._closing:
-            self._context.buffers.update(self, self.buffered_bytes)
 
     def _end_with(self, code: ReplyCode) -> None:
         self._write(self._session.last_line(code))
@@ -440,8 +450,7 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         self._closing = True
-        loop = asyncio.get_running_loop()
-        self._limit_stall(loop)
+        self._limit_stall()
         if self._ended or not self._transport.can_write_eof():
             self._transport.close()
             return
@@ -451,14 +460,14 @@ class Connection(asyncio.Protocol):
             # The client has closed the connection, and the loop has not reported it yet.
             self._transport.abort()
             return
-        self._linger = loop.call_later(LINGER_S, self._transport.close)
+        self._linger = self._loop.call_later(LINGER_S, self._transport.close)
         if not self._reading:
             self._transport.resume_reading()
 
-    def _limit_stall(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _limit_stall(self) -> None:
         if self._stall is None:
             limit_s = self._context.settings.unread_limit_s
-            self._stall = loop.call_later(limit_s, self.cut_off)
+            self._stall = self._loop.call_later(limit_s, self.cut_off)
 
     def _stop_waiting(self) -> None:
         if self._worker is not None and self._session.only_waits:

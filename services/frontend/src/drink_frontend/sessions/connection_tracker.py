@@ -19,8 +19,20 @@ EXAMINED_MAX = 64
 examining all of them for each new connection would cost more than the connection itself."""
 
 
+REORDERED_S = 1.0
+"""Seconds between two moves of a connection with a login in the order of idle times. So another one
+may be timed out as much too late, and none too early; a move for each command would cost more than
+all else that the tracker does."""
+
+
 class TrackedConnection(Protocol):
-    """A session's connection, or one whose PROXY header has not arrived yet."""
+    """A session's connection, or one whose PROXY header has not arrived yet.
+
+    Attributes:
+        active_at: When it was active, in seconds of a monotonic clock.
+    """
+
+    active_at: float
 
     @property
     def busy(self) -> bool:
@@ -70,7 +82,6 @@ class _Place:
 class _Entry:
     place: str
     idle_limit_s: float | None
-    active_at: float
 
 
 class ConnectionTracker:
@@ -157,7 +168,8 @@ class ConnectionTracker:
             idle_limit_s: Seconds after which it is timed out, one of `idle_limits`; None for never.
             now: Seconds of a monotonic clock.
         """
-        self._entries[connection] = _Entry(place, idle_limit_s, now)
+        connection.active_at = now
+        self._entries[connection] = _Entry(place, idle_limit_s)
         here = self._places.setdefault(place, _Place())
         here.count += 1
         here.strangers[connection] = None
@@ -166,16 +178,22 @@ class ConnectionTracker:
             self._by_limit[idle_limit_s][connection] = None
         self._empty.clear()
 
-    def touch(self, connection: TrackedConnection, now: float) -> None:
-        """Records activity of a connection; `now` in seconds of a monotonic clock."""
+    def touch(self, connection: TrackedConnection, now: float) -> float:
+        """Records activity of a connection; `now` in seconds of a monotonic clock.
+
+        Returns:
+            From when on its activity must be recorded so again; before, `active_at` will do.
+        """
+        connection.active_at = now
         entry = self._entries.get(connection)
         if entry is None:
-            return
-        entry.active_at = now
+            return now
         if entry.idle_limit_s is not None:
             self._by_limit[entry.idle_limit_s].move_to_end(connection)
         if connection in self._strangers:
             self._move_to_end(connection)
+            return now
+        return now + REORDERED_S
 
     def _move_to_end(self, connection: TrackedConnection) -> None:
         place = self._entries[connection].place
@@ -219,7 +237,7 @@ class ConnectionTracker:
         connections = self._by_limit[limit_s]
         while connections:
             connection = next(iter(connections))
-            wait_s = self._entries[connection].active_at + limit_s - now
+            wait_s = connection.active_at + limit_s - now
             if wait_s > 0:
                 return wait_s
             # It is timed out once; while it lingers, it is at the end of the order.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from typing import Protocol
 
 import structlog
 
@@ -15,11 +16,21 @@ FREED_TO = 0.75
 examined again only after another quarter of the limit has been filled."""
 
 
+class HoldingConnection(TrackedConnection, Protocol):
+    """A connection that holds bytes.
+
+    Attributes:
+        counted_bytes: How many of them count towards the limit.
+    """
+
+    counted_bytes: int
+
+
 class BufferLimit:
     """Limits the bytes that all connections hold: commands that wait, and unread replies.
 
-    A connection reports its bytes only when they grow. They may have shrunk since, so they are read
-    again before a connection is cut off.
+    A connection reports its bytes only when they are more than what counts. They may have shrunk
+    since, so they are read again before a connection is cut off.
 
     Args:
         bytes_max: Most bytes of all connections together.
@@ -27,34 +38,35 @@ class BufferLimit:
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._held: dict[TrackedConnection, int] = {}
+        self._holding: set[HoldingConnection] = set()
         self._total = 0
 
-    def update(self, connection: TrackedConnection, size: int) -> None:
+    def update(self, connection: HoldingConnection, size: int) -> None:
         """Records the bytes of a connection; past the limit cuts off those that hold most."""
-        self._total += size - self._held.get(connection, 0)
-        if size:
-            self._held[connection] = size
-        else:
-            self._held.pop(connection, None)
+        self._total += size - connection.counted_bytes
+        connection.counted_bytes = size
+        self._holding.add(connection)
         if self._total > self._bytes_max:
             self._read_again()
             if self._total > self._bytes_max:
                 self._cut_off()
 
-    def remove(self, connection: TrackedConnection) -> None:
+    def remove(self, connection: HoldingConnection) -> None:
         """Forgets a connection that has ended."""
-        self._total -= self._held.pop(connection, 0)
+        self._holding.discard(connection)
+        self._total -= connection.counted_bytes
+        connection.counted_bytes = 0
 
     def _read_again(self) -> None:
-        sizes = ((connection, connection.buffered_bytes) for connection in self._held)
-        self._held = {connection: size for connection, size in sizes if size}
-        self._total = sum(self._held.values())
+        for connection in self._holding:
+            connection.counted_bytes = connection.buffered_bytes
+        self._holding = {each for each in self._holding if each.counted_bytes}
+        self._total = sum(each.counted_bytes for each in self._holding)
 
     def _cut_off(self) -> None:
         # Connections without a login first, and of them those that hold most.
         for connection in sorted(
-            self._held, key=lambda each: (each.has_logged_in, -self._held[each])
+            self._holding, key=lambda each: (each.has_logged_in, -each.counted_bytes)
         ):
             if self._total <= self._bytes_max * FREED_TO:
                 return

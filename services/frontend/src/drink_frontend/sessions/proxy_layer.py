@@ -49,9 +49,13 @@ class ProxyLayer(asyncio.Protocol):
         make: Makes the protocol behind the header.
         limit_s: Seconds in which the header must arrive.
         full: Last line for a client past the limit of connections.
+
+    Attributes:
+        active_at: When the proxy connected, in seconds of the loop's clock.
     """
 
     _raw: asyncio.Transport
+    active_at: float
 
     def __init__(
         self,

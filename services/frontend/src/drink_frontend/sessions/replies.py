@@ -1,7 +1,8 @@
 """Replies of sessions, and their encoding in a listener's dialect."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import NamedTuple
 
 from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.entities import Machine, Slot
@@ -17,30 +18,30 @@ STAT_REPLIES_MAX = 1_000
 machines."""
 
 
-@dataclass(frozen=True, slots=True)
-class StatusLine:
+Fields = Mapping[str, str | int | float]
+"""What a text has in braces, by name."""
+
+
+class StatusLine(NamedTuple):
     """One line: a reply code, and the fields of its text."""
 
     code: ReplyCode
-    fields: Mapping[str, str | int | float] = field(default_factory=dict)
+    fields: Fields = MappingProxyType({})
 
 
-@dataclass(frozen=True, slots=True)
-class WrongArity:
+class WrongArity(NamedTuple):
     """The command has too few or too many arguments; some dialects then describe its usage."""
 
     verb: Verb
 
 
-@dataclass(frozen=True, slots=True)
-class SlotList:
+class SlotList(NamedTuple):
     """One line for each slot, and a line with their number."""
 
     slots: tuple[Slot, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class MachineList:
+class MachineList(NamedTuple):
     """One line for each machine that can be reached; at least one."""
 
     machines: tuple[Machine, ...]
@@ -74,9 +75,9 @@ def encode(dialect: Dialect, reply: Reply, *, to_stat: bool = False) -> tuple[by
         to_stat: Whether it is a reply to STAT, whose lines have other ends in some dialects.
     """
     eol = dialect.stat_eol if to_stat else dialect.eol
+    if isinstance(reply, StatusLine):
+        return ((_text(dialect, reply.code, reply.fields) + eol).encode(),)
     match reply:
-        case StatusLine(code, fields):
-            return ((_text(dialect, code, fields) + eol).encode(),)
         case WrongArity(verb):
             text = dialect.wrong_arity.get(verb, dialect.texts[ReplyCode.WRONG_ARITY])
             return ((text + eol).encode(),)
@@ -91,12 +92,19 @@ def encode(dialect: Dialect, reply: Reply, *, to_stat: bool = False) -> tuple[by
             return (_machine_lines(dialect, machines).encode(),)
 
 
-def _text(dialect: Dialect, code: ReplyCode, fields: Mapping[str, str | int | float]) -> str:
-    cleaned = {
+def _text(dialect: Dialect, code: ReplyCode, fields: Fields) -> str:
+    for value in fields.values():
+        if isinstance(value, str):
+            fields = _cleaned(fields)
+            break
+    return dialect.texts[code].format_map(fields)
+
+
+def _cleaned(fields: Fields) -> Fields:
+    return {
         name: clean(value, NAME_BYTES_MAX) if isinstance(value, str) and name != "json" else value
         for name, value in fields.items()
     }
-    return dialect.texts[code].format_map(cleaned)
 
 
 def _machine_lines(dialect: Dialect, machines: tuple[Machine, ...]) -> str:

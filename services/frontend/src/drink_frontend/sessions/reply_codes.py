@@ -57,6 +57,9 @@ class ReplyCode(Enum):
         code.text = text
         return code
 
+    # Each code equals only itself; that of Enum is a function in Python.
+    __hash__ = object.__hash__
+
     # Success.
     GREETING = "OK Welcome to {name}"
     PASSWORD_WANTED = "OK Password required."  # noqa: S105  a reply, not a password

@@ -1,8 +1,9 @@
 """One client's session without its socket: lines in, replies out."""
 
+import logging
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import structlog
 
@@ -22,11 +23,10 @@ SYNC_HANDLERS = user_commands.SYNC_HANDLERS
 ASYNC_HANDLERS = {**user_commands.ASYNC_HANDLERS, **admin_commands.ASYNC_HANDLERS}
 
 _DROPPING = frozenset({Verb.DROP, Verb.RAND})
-_INVALID = frozenset({ReplyCode.UNKNOWN_COMMAND, ReplyCode.GARBLED})
+_STAT, _QUIT, _ANYONE, _ADMIN = Verb.STAT, Verb.QUIT, Access.ANYONE, Access.ADMIN
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What the connection does after a line.
 
     Attributes:
@@ -37,7 +37,7 @@ class Answer:
     """
 
     parts: tuple[bytes, ...]
-    valid: bool
+    valid: bool = True
     hang_up: bool = False
 
 
@@ -59,7 +59,7 @@ class Session:
         on_revoked: Called when the login is no longer valid; None logs out.
     """
 
-    __slots__ = ("_login_failures_max", "_pending", "_state")
+    __slots__ = ("_is_logged", "_login_failures_max", "_pending", "_state")
 
     def __init__(
         self,
@@ -74,6 +74,8 @@ class Session:
         self._state = SessionState(services, dialect, origin, machine)
         self._login_failures_max = login_failures_max
         self._pending: Command | None = None
+        # Asking for each line costs as much as a tenth of a command.
+        self._is_logged = log.is_enabled_for(logging.DEBUG)
         if on_revoked is not None:
             self._state.on_revoked = on_revoked
 
@@ -105,23 +107,23 @@ class Session:
         Returns:
             The answer, if it needs neither the database nor a wait; else None.
         """
-        dialect = self._state.dialect
+        state = self._state
         if isinstance(event, Garbage):
-            return self._answer(StatusLine(ReplyCode.GARBLED))
-        if not event.text.strip(" "):
-            unknown = StatusLine(ReplyCode.UNKNOWN_COMMAND)
-            return self._answer(unknown) if dialect.blank_is_unknown else _NO_REPLY
-        command = parse(event.text, dialect.argument_limits)
+            return self._answer(StatusLine(ReplyCode.GARBLED), valid=False)
+        command = parse(event, state.dialect.argument_limits)
         if command is None:
-            return self._answer(StatusLine(ReplyCode.UNKNOWN_COMMAND))
+            if not (state.dialect.blank_is_unknown or event.strip(" ")):
+                return _NO_REPLY
+            return self._answer(StatusLine(ReplyCode.UNKNOWN_COMMAND), valid=False)
         if not command.arity_fits:
-            return self._answer(WrongArity(command.verb), command.verb)
-        log.debug("session_command", origin=self._state.origin, command=command.redacted)
+            return self._answer(WrongArity(command.verb), command.verb, valid=False)
+        if self._is_logged:
+            log.debug("session_command", origin=state.origin, command=command.redacted)
         try:
             reply = self._execute_now(command)
         except Exception as error:
             reply = self._error_reply(command, error)
-        self._state.unload()
+        state.unload()
         if reply is None:
             self._pending = command
             return None
@@ -146,7 +148,7 @@ class Session:
         dropping = self._pending is not None and self._pending.verb in _DROPPING
         if not dropping or isinstance(event, Garbage) or not state.dialect.refuses_second_drop:
             return None
-        command = parse(event.text, state.dialect.argument_limits)
+        command = parse(event, state.dialect.argument_limits)
         if command is None or command.verb not in _DROPPING:
             return None
         return self._answer(StatusLine(ReplyCode.DROP_IN_PROGRESS))
@@ -164,20 +166,21 @@ class Session:
 
     def _execute_now(self, command: Command) -> Reply | None:
         """The reply, if all that the command needs is in memory; else None."""
-        handler, grammar = SYNC_HANDLERS.get(command.verb), command.verb.grammar
+        state, grammar = self._state, command.verb.grammar
+        handler = SYNC_HANDLERS.get(command.verb)
         if handler is None:
             return None
-        if grammar.access is not Access.ANYONE and not self._state.load_cached_caller():
+        if grammar.access is not _ANYONE and not state.load_cached_caller():
             return None
         values = self._values(command)
-        if grammar.shows_machine and not self._state.load_cached_machine():
+        if grammar.shows_machine and not state.load_cached_machine():
             return None
-        return handler(self._state, *values)
+        return handler(state, *values)
 
     async def _execute(self, command: Command) -> Reply:
         verb, state = command.verb, self._state
         handler = SYNC_HANDLERS.get(verb)
-        if verb.grammar.access is not Access.ANYONE:
+        if verb.grammar.access is not _ANYONE:
             await state.load_caller(cached=handler is not None)
         values = self._values(command)
         if verb.grammar.shows_machine:
@@ -187,7 +190,7 @@ class Session:
 
     def _values(self, command: Command) -> tuple[Value, ...]:
         """The parsed arguments, once the caller is known to have the rights."""
-        if command.verb.grammar.access is Access.ADMIN and not self._state.caller.admin:
+        if command.verb.grammar.access is _ADMIN and not self._state.caller.admin:
             raise Refused(ReplyCode.DENIED)
         return command.values()
 
@@ -207,18 +210,12 @@ class Session:
         )
         return StatusLine(ReplyCode.FAULT)
 
-    def _answer(self, reply: Reply, verb: Verb | None = None) -> Answer:
-        valid = not isinstance(reply, WrongArity) and not (
-            isinstance(reply, StatusLine) and reply.code in _INVALID
-        )
-        dialect, failures = self._state.dialect, self._state.login_failures
+    def _answer(self, reply: Reply, verb: Verb | None = None, *, valid: bool = True) -> Answer:
+        state = self._state
         parts = (
-            self._state.services.stat_replies.encode(dialect, reply)
+            state.services.stat_replies.encode(state.dialect, reply)
             if isinstance(reply, SlotList)
-            else encode(dialect, reply, to_stat=verb is Verb.STAT)
+            else encode(state.dialect, reply, to_stat=verb is _STAT)
         )
-        return Answer(
-            parts,
-            valid,
-            hang_up=(verb is Verb.QUIT and valid) or failures >= self._login_failures_max,
-        )
+        hang_up = verb is _QUIT or state.login_failures >= self._login_failures_max
+        return Answer(parts, valid, hang_up)

@@ -15,7 +15,7 @@ IAC_MAX = 1_024
 """Most bytes 255 in what arrives at once, some 0.3 ms of work. Honest clients send a few dozen in
 their first line; more is a flood, and nothing of it is looked at."""
 
-_IAC = b"\xff"
+IAC = b"\xff"
 """Interpret As Command: the first byte of every sequence."""
 
 _TOKENS = re.compile(
@@ -50,8 +50,8 @@ class TelnetFilter:
 
     def feed(self, data: bytes) -> bytes:
         """The bytes without NUL and without sequences of IAC; IAC IAC is one byte 255."""
-        if self._begun or _IAC in data:
-            if data.count(_IAC) > IAC_MAX:
+        if self._begun or IAC in data:
+            if data.count(IAC) > IAC_MAX:
                 self.flooded = True
                 return b""
             tokens = _TOKENS.findall(self._begun + data)

@@ -5,8 +5,8 @@ commit are replaced or removed before its caller is answered. Commits of other p
 once this one is notified. So nothing that moves credits or cans is decided by what is read here.
 """
 
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Generic, TypeVar
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from drink_frontend.domain.cache import Cache
 from drink_frontend.domain.entities import Account, Machine
@@ -22,7 +22,7 @@ MACHINES_MAX = 1_000
 """Most machines kept in memory, about 3 KB each; more than one frontend has links to."""
 
 
-class ReadThroughCache(Generic[V]):
+class ReadThroughCache(Cache[str, V]):
     """Values by name, read when they are not in memory.
 
     Args:
@@ -31,17 +31,13 @@ class ReadThroughCache(Generic[V]):
     """
 
     def __init__(self, read: Callable[[str], Awaitable[V]], size_max: int) -> None:
+        super().__init__(size_max)
         self._read = read
-        self._cache = Cache[str, V](size_max)
         self._reading: dict[str, object] = {}
-
-    def get_cached(self, name: str) -> V | None:
-        """The value, if it is in memory."""
-        return self._cache.get_cached(name)
 
     async def get(self, name: str) -> V:
         """The value, from memory or else read."""
-        cached = self._cache.get_cached(name)
+        cached = self.get_cached(name)
         if cached is not None:
             return cached
         # A value is kept only if no change of it was reported while it was read.
@@ -49,27 +45,27 @@ class ReadThroughCache(Generic[V]):
         try:
             value = await self._read(name)
             if self._reading.get(name) is mine:
-                self._cache.keep(name, value)
+                super().keep(name, value)
         finally:
             if self._reading.get(name) is mine:
                 del self._reading[name]
         return value
 
-    def keep(self, name: str, value: V) -> None:
+    def keep(self, key: str, value: V) -> None:
         """Replaces a value that has changed."""
-        self._reading.pop(name, None)
-        self._cache.keep(name, value)
+        self._reading.pop(key, None)
+        super().keep(key, value)
 
-    def forget(self, names: Iterable[str]) -> None:
+    def forget(self, *keys: str) -> None:
         """Removes values that have changed; reads of them under way are not kept."""
-        for name in names:
-            self._reading.pop(name, None)
-            self._cache.forget(name)
+        for key in keys:
+            self._reading.pop(key, None)
+        super().forget(*keys)
 
     def clear(self) -> None:
         """Removes all values, since any may have changed."""
         self._reading.clear()
-        self._cache.clear()
+        super().clear()
 
 
 class Views:
@@ -100,9 +96,9 @@ class Views:
             self.accounts.clear()
             self.machines.clear()
             return
-        self.machines.forget(changed.machines)
+        self.machines.forget(*changed.machines)
         for name, account in changed.accounts.items():
             if account is not None and account.kind is AccountKind.USER:
                 self.accounts.keep(name, account)
             else:
-                self.accounts.forget((name,))
+                self.accounts.forget(name)
