@@ -213,6 +213,22 @@ class TestDrops:
             await world.settle()
             assert await caller.read_lines(2) == [b"OK:  Dropping drink\r\n", b"OK:  user\r\n"]
 
+    async def test_an_empty_line_waits_for_its_turn_like_any_other(
+        self, world: World, serve: Serve
+    ) -> None:
+        world.holding = True
+        async with Caller(await serve(dialect=DialectName.DRINKJS)) as caller:
+            await caller.login()
+            caller.send(b"DROP 1\n\nWHOAMI\n")
+            await world.placed.wait()
+            await world.settle()
+            expected = [
+                b"OK:  Dropping drink\r\n",
+                b"ERR 415 Invalid command\r\n",
+                b"OK:  user\r\n",
+            ]
+            assert await caller.read_lines(3) == expected
+
 
 class TestStatTrailer:
     async def test_comes_later_where_it_is_asked_for(self, serve: Serve) -> None:

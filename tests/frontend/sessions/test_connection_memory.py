@@ -15,12 +15,13 @@ class Wire(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__({"sockname": ("127.0.0.1", 4242), "peername": ("192.0.2.7", 1)})
         self.said: list[bytes] = []
+        self.unread = 0
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         pass
 
     def get_write_buffer_size(self) -> int:
-        return 0
+        return self.unread
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.said.append(bytes(data))
@@ -96,3 +97,12 @@ class TestFromMemory:
         connection.resume_writing()
         await until(lambda: not connection.busy)
         assert wire.said == [b"OK Drink 1.2.3\n"]
+
+    async def test_bytes_count_towards_the_limit_of_all_when_they_grow(
+        self, connection: Connection, wire: Wire
+    ) -> None:
+        for wire.unread, counted in ((300, 300), (0, 300), (200, 300), (301, 301)):
+            connection.data_received(b"VERSION\n")
+            assert connection.counted_bytes == counted
+        connection.data_received(b"VERS")
+        assert connection.counted_bytes == 305
