@@ -9,6 +9,9 @@ from enum import Enum, auto
 
 from drink_frontend.sessions.telnet import IAC, TelnetFilter
 
+_NUL, _LF, _CR = b"\0\n\r"
+# Numbers: to look for bytes in bytes, Python first makes the error that they are no number.
+
 
 class Garbage(Enum):
     """Why a whole line is refused."""
@@ -91,11 +94,11 @@ class LineDecoder:
     def feed(self, data: bytes) -> None:
         """Adds bytes from the peer."""
         size = len(data)
-        if self._telnet is not None or IAC in data or b"\0" in data:
+        if self._telnet is not None or IAC in data or _NUL in data:
             data = self._without_telnet(data)
-        if self._after_cr or b"\r" in data:
+        if self._after_cr or _CR in data:
             data = self._with_plain_ends(data)
-        if b"\n" in data:
+        if _LF in data:
             self._without_end = 0
         else:
             self._without_end += size
@@ -130,7 +133,7 @@ class LineDecoder:
         if self._after_cr and data:
             self._after_cr = False
             data = data.removeprefix(b"\n")
-        if b"\r" not in data:
+        if _CR not in data:
             return data
         self._after_cr = data.endswith(b"\r")
         return data.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

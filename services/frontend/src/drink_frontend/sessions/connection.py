@@ -420,13 +420,13 @@ class Connection(asyncio.Protocol):
         """Pauses reading while too many commands wait, and reports the bytes that are held."""
         if self._closing:
             return
-        waiting, waiting_max = self._decoder.backlog, self._context.settings.backlog_bytes_max
-        if self._reading and waiting > waiting_max:
-            self._reading = False
-            self._transport.pause_reading()
-        elif not self._reading and waiting < waiting_max // 2:
+        backlog, backlog_max = self._decoder.backlog, self._context.settings.backlog_bytes_max
+        if not self._reading and backlog < backlog_max // 2:
             self._reading = True
             self._transport.resume_reading()
+        elif self._reading and backlog > backlog_max:
+            self._reading = False
+            self._transport.pause_reading()
         held = self.buffered_bytes
         if held > self.counted_bytes:
             self._context.buffers.update(self, held)

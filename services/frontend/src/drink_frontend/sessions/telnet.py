@@ -15,7 +15,7 @@ IAC_MAX = 1_024
 """Most bytes 255 in what arrives at once, some 0.3 ms of work. Honest clients send a few dozen in
 their first line; more is a flood, and nothing of it is looked at."""
 
-IAC = b"\xff"
+IAC = 0xFF
 """Interpret As Command: the first byte of every sequence."""
 
 _TOKENS = re.compile(
