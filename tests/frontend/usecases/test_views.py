@@ -67,9 +67,9 @@ class TestView:
         assert await view.get("a") == view.get_cached("a") == await view.get("a") == "old"
         assert shelf.reads == 1
         shelf.value = "new"
-        view.forget(["b"])
+        view.forget("b")
         assert view.get_cached("a") == "old"
-        view.forget(["a"])
+        view.forget("a")
         assert view.get_cached("a") is None
         assert await view.get("a") == "new"
 
@@ -79,7 +79,7 @@ class TestView:
         view, reading = await shelf.being_read()
         shelf.value = "new"
         if by_name:
-            view.forget(["a"])
+            view.forget("a")
         else:
             view.clear()
         shelf.is_open.set()
@@ -90,7 +90,7 @@ class TestView:
     async def test_of_two_reads_at_once_the_later_is_kept_whichever_ends_first(self) -> None:
         shelf = Shelf()
         view, first = await shelf.being_read()
-        view.forget(["a"])
+        view.forget("a")
         shelf.value = "new"
         shelf.is_open.set()
         assert await view.get("a") == "new"
