@@ -10,7 +10,7 @@ import pytest
 from drink_frontend.storage.engine import StorageError
 from drink_frontend.storage.postgres_dial import dial, dial_to_migrate, parameters, said
 from drink_frontend.storage.settings import StorageSettings
-from tests.support.postgres import fresh_postgres, show
+from tests.support.postgres import execute, fresh_postgres, show
 
 URL = "postgresql://drink@db.example/drink"
 
@@ -88,6 +88,36 @@ def test_fault_63_a_roles_limits_for_sessions_and_transactions_do_not_end_these(
 def test_fault_63_a_roles_limit_for_statements_does_not_end_a_migration() -> None:
     with dial_to_migrate(with_option("statement_timeout=100")) as driver:
         assert show(driver, "statement_timeout") == "0"
+
+
+def test_what_a_pipeline_runs_leaves_together_at_its_end() -> None:
+    settings = fresh_postgres()
+    with dial(settings, read_only=False) as driver:
+        pid = driver.run("SELECT pg_backend_pid()").fetchone()
+        with driver.pipeline():
+            sent = [driver.execute(b"SELECT %s::text", [text]) for text in "abc"]
+            ((query,),) = execute(
+                settings, f"SELECT query FROM pg_stat_activity WHERE pid = {pid and pid[0]}"
+            )
+            assert query == "SELECT pg_backend_pid()"
+        assert [cursor.fetchone() for cursor in sent] == [("a",), ("b",), ("c",)]
+
+
+def test_a_pipeline_takes_more_than_the_buffers_of_the_connection() -> None:
+    texts = [letter * 1_000_000 for letter in "abcdefghijklmnop"]
+    with dial(fresh_postgres(), read_only=False) as driver:
+        with driver.pipeline():
+            sent = [driver.execute(b"SELECT %s::text", [text]) for text in texts]
+        assert [cursor.fetchone() for cursor in sent] == [(text,) for text in texts]
+
+
+@pytest.mark.parametrize("wrong", [0, 1, 2])
+def test_an_error_in_a_pipeline_ends_it_and_the_connection_goes_on(wrong: int) -> None:
+    with dial(fresh_postgres(), read_only=False) as driver:
+        with pytest.raises(psycopg.errors.DivisionByZero), driver.pipeline():
+            for number in range(3):
+                driver.execute(b"SELECT 1 / %s", [int(number != wrong)])
+        assert driver.execute(b"SELECT 1 / %s", [1]).fetchone() == (1,)
 
 
 def test_an_error_is_told_in_one_line() -> None:

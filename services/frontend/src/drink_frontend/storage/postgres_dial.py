@@ -11,6 +11,7 @@ import structlog
 from psycopg import errors
 from psycopg.abc import PQGen
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.generators import send
 from psycopg.types.numeric import Int8Dumper
 
 from drink_frontend.storage.engine import StorageError
@@ -65,17 +66,23 @@ _DEFAULTS: dict[str, Any] = {
 
 
 class _Pipeline(psycopg.Pipeline):
-    """A pipeline that ends with a Sync alone.
+    """A pipeline whose statements are sent together at its end, with a Sync alone behind them.
 
-    The driver's own ends with a Flush behind its Sync. The server has then begun to read a message
-    and no longer counts how long the session is idle, so that a process that stands still in a
-    transaction would keep its turn.
+    The driver's own sends each statement by itself, and gives away the interpreter each time: beside
+    a busy event loop a turn waited for it once for each statement. It also ends with a Flush behind
+    its Sync. The server has then begun to read a message and no longer counts how long the session
+    is idle, so that a process that stands still in a transaction would keep its turn.
     """
 
+    def _communicate_gen(self) -> PQGen[None]:
+        yield from ()
+
     def _exit_gen(self) -> PQGen[None]:
+        self._enqueue_sync()
         try:
-            self._enqueue_sync()
-            yield from self._communicate_gen()
+            while self.command_queue:
+                self.command_queue.popleft()()
+            yield from send(self.pgconn)
         finally:
             yield from self._fetch_gen(flush=False)
 
