@@ -25,7 +25,8 @@ def test_each_change_is_an_event_in_its_order_with_its_actor() -> None:
     notes.note(EventKind.CREDITS, ANN)
     notes.note(EventKind.DROP, placed)
     notes.note(EventKind.REACH, machine)
-    notes.acted("frontend", drop_subject(placed.id), machine_subject("ld"))
+    notes.acted("frontend", drop_subject(placed.id))
+    notes.acted("frontend", machine_subject("ld"))
     notes.acted("root", account_subject("~ann"))
     assert notes.events() == [
         Event(EventKind.DROP, placed, "frontend"),

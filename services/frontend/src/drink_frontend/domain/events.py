@@ -110,9 +110,14 @@ class EventNotes:
         """Notes a change."""
         self._noted.append((kind, state))
 
-    def acted(self, actor: str, *subjects: str) -> None:
-        """Notes who caused the changes of subjects; see `drop_subject` and its relatives."""
-        self._actors.update(dict.fromkeys(subjects, actor))
+    def acted(self, actor: str, subject: str) -> None:
+        """Notes who caused the changes of a subject; see `drop_subject` and its relatives."""
+        self._actors[subject] = actor
+
+    def clear(self) -> None:
+        """Forgets what was noted."""
+        self._noted.clear()
+        self._actors.clear()
 
     def events(self) -> list[Event]:
         """The events, in the order in which they were noted."""

@@ -70,13 +70,12 @@ class AuditTable:
     def _note(self, record: AuditRecord) -> None:
         if record.kind in RECORDED_KINDS and record.drop_id is not None:
             self._notes.note(EventKind.DROP_RECORD, record)
-        for subject, named in (
-            (drop_subject, record.drop_id),
-            (account_subject, record.account),
-            (machine_subject, record.machine),
-        ):
-            if named is not None:
-                self._notes.acted(record.actor, subject(named))
+        if record.drop_id is not None:
+            self._notes.acted(record.actor, drop_subject(record.drop_id))
+        if record.account is not None:
+            self._notes.acted(record.actor, account_subject(record.account))
+        if record.machine is not None:
+            self._notes.acted(record.actor, machine_subject(record.machine))
         if record.kind is AuditKind.ITEM_CHANGED:
             self._notes.acted(record.actor, item_subject(record.facts["item_number"]))
 

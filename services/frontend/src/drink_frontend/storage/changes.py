@@ -47,11 +47,12 @@ class ChangeSet:
         )
 
     def clear(self) -> None:
-        """Removes the changes of units of work that were undone."""
+        """Removes the changes of units of work that were undone, or that were added elsewhere."""
         self.drops.clear()
         self.machines.clear()
         self.accounts.clear()
         self.revoked.clear()
+        self.notes.clear()
         self.events.clear()
 
     def merge(self, other: "ChangeSet") -> None:

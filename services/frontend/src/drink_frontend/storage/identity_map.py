@@ -82,7 +82,7 @@ class IdentityMap(LoadedRows):
         """Begins a unit of work; what the ones before it decided stays."""
         self._log.clear()
         self.is_sent = False
-        if self._size() > LOADED_MAX and not self._pending:
+        if not self._pending and self._size() > LOADED_MAX:
             self._forget()
 
     def undo(self) -> None:
@@ -141,14 +141,8 @@ class IdentityMap(LoadedRows):
         self._pending.move_drop(now, moved)
         self._log.put(self._drops, moved.id, moved)
         self._queue(moved)
-        self._settle_up(breaks_rule=breaks_rule)
-
-    def _settle_up(self, *, breaks_rule: bool = False) -> None:
-        """Stores what is pending if it is much, or if it breaks a rule of the tables.
-
-        The tables refuse it then: no later change can hide it in a sum.
-        """
-        if breaks_rule or self._pending.is_full:
+        if breaks_rule:
+            # The tables refuse it then: no later change can hide it in a sum.
             self.flush()
 
     def add_transfer(self, transfer: Transfer) -> Iterable[Account]:
@@ -165,7 +159,9 @@ class IdentityMap(LoadedRows):
             )
             if account is not None
         ]
-        self._settle_up(breaks_rule=any(map(_overdrawn, accounts)) and bool(pending or posted))
+        breaks_rule = any(map(_overdrawn, accounts)) and bool(pending or posted)
+        if breaks_rule or self._pending.is_full:
+            self.flush()
         return accounts
 
     def _keep_move(self, move: Transfer) -> None:
@@ -193,7 +189,8 @@ class IdentityMap(LoadedRows):
         self._pending.count_items(slot)
         self._log.put(self._slots, (slot.machine, slot.number), slot)
         counts = slot.on_hand, slot.reserved, slot.dispensed, slot.unknown
-        self._settle_up(breaks_rule=min(counts) < 0)
+        if min(counts) < 0:
+            self.flush()
 
     def add_movement(self, movement: StockMovement) -> None:
         """Adds a movement of stock."""
@@ -221,7 +218,8 @@ class IdentityMap(LoadedRows):
     def add_record(self, record: AuditRecord) -> None:
         """Adds a record of the audit log."""
         self._pending.add_record(record)
-        self._settle_up()
+        if self._pending.is_full:
+            self.flush()
 
 
 class DirectExecutor(Executor):

@@ -161,10 +161,11 @@ class Writer:
     def _commit_batch(self, jobs: Sequence[Job], changes: ChangeSet) -> Sequence[JobResult]:
         """Loads, decides, stores and commits."""
         rows = self._load(jobs)
+        transaction = Transaction(rows, self._settings.tokens_per_account)
         results: list[JobResult] = []
         for number, job in enumerate(jobs):
             try:
-                results.append(self._decide(job, rows, changes))
+                results.append(self._decide(job, transaction, rows, changes))
             except _UnitFailedError as failed:
                 self._connection.rollback()
                 if len(jobs) > 1:
@@ -234,14 +235,16 @@ class Writer:
         # Each attempt may wait for as long as a lock is waited for.
         return _DivideError(*([job] for job in jobs))
 
-    def _decide(self, job: Job, rows: IdentityMap, changes: ChangeSet) -> JobResult:
+    def _decide(
+        self, job: Job, transaction: Transaction, rows: IdentityMap, changes: ChangeSet
+    ) -> JobResult:
         """Runs a unit of work.
 
         Raises:
             _UnitFailedError: it failed, and what it did cannot be taken back alone.
         """
         rows.begin_unit()
-        transaction = Transaction(rows, self._settings.tokens_per_account)
+        transaction.touched.clear()
         try:
             value = job.call(transaction)
         except BaseException as error:
