@@ -8,7 +8,13 @@ import psycopg
 import pytest
 
 from drink_frontend.storage.engine import StorageError
-from drink_frontend.storage.postgres_dial import dial, dial_to_migrate, parameters, said
+from drink_frontend.storage.postgres_dial import (
+    GuardedConnection,
+    dial,
+    dial_to_migrate,
+    parameters,
+    said,
+)
 from drink_frontend.storage.settings import StorageSettings
 from tests.support.postgres import execute, fresh_postgres, show
 
@@ -113,10 +119,14 @@ def test_a_pipeline_takes_more_than_the_buffers_of_the_connection() -> None:
 
 @pytest.mark.parametrize("wrong", [0, 1, 2])
 def test_an_error_in_a_pipeline_ends_it_and_the_connection_goes_on(wrong: int) -> None:
-    with dial(fresh_postgres(), read_only=False) as driver:
-        with pytest.raises(psycopg.errors.DivisionByZero), driver.pipeline():
+    def divide(driver: GuardedConnection) -> None:
+        with driver.pipeline():
             for number in range(3):
                 driver.execute(b"SELECT 1 / %s", [int(number != wrong)])
+
+    with dial(fresh_postgres(), read_only=False) as driver:
+        with pytest.raises(psycopg.errors.DivisionByZero):
+            divide(driver)
         assert driver.execute(b"SELECT 1 / %s", [1]).fetchone() == (1,)
 
 

@@ -68,10 +68,10 @@ _DEFAULTS: dict[str, Any] = {
 class _Pipeline(psycopg.Pipeline):
     """A pipeline whose statements are sent together at its end, with a Sync alone behind them.
 
-    The driver's own sends each statement by itself, and gives away the interpreter each time: beside
-    a busy event loop a turn waited for it once for each statement. It also ends with a Flush behind
-    its Sync. The server has then begun to read a message and no longer counts how long the session
-    is idle, so that a process that stands still in a transaction would keep its turn.
+    The driver's own sends each statement by itself, and gives the interpreter away each time, for
+    which a turn then waits beside a busy event loop. It also ends with a Flush behind its Sync. The
+    server has then begun to read a message and no longer counts how long the session is idle, so
+    that a process that stands still in a transaction would keep its turn.
     """
 
     def _communicate_gen(self) -> PQGen[None]:
