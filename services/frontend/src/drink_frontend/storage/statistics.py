@@ -273,8 +273,11 @@ class StatisticsTable:
         """
         # In their order, so that neighbours in the table are written one after the other.
         given_rows = [(key[0], key[1].value, *key[2:], *rows[key]) for key in sorted(rows)]
-        if given_rows:
-            self._executor.exchange([(_ADD, given_rows), (_INSERT, given_rows)])
+        if not given_rows:
+            return
+        (added,) = self._executor.exchange([(_ADD, given_rows)])
+        if added < len(given_rows):
+            self._executor.exchange([(_INSERT, given_rows)])
 
     def unknown_of(self, drop_ids: Iterable[str]) -> set[str]:
         """Those of some drops that count as UNKNOWN."""
