@@ -16,6 +16,7 @@ from structlog.testing import capture_logs
 from drink_frontend.domain.errors import OutcomeUnknownError, StorageUnavailableError
 from drink_frontend.storage.changes import NO_CHANGES, ChangeSet
 from drink_frontend.storage.database import Database
+from drink_frontend.storage.identity_map import IdentityMap
 from drink_frontend.storage.needs import Needs
 from drink_frontend.storage.postgres_connection import PostgresConnection, UnreachableError
 from drink_frontend.storage.postgres_dial import Redial
@@ -81,6 +82,15 @@ def test_round_trips_are_counted_across_lost_connections(settings: StorageSettin
         writer.begin()
         writer.rollback()
         assert engine.round_trips == {"write": 5, "read": 2}
+
+
+def test_a_look_at_all_tables_takes_one_round_trip(settings: StorageSettings) -> None:
+    engine = PostgresEngine(settings, serves=False)
+    with closing(engine.connect(read_only=False)) as writer:
+        writer.begin()
+        Transaction(IdentityMap(writer.executor), 9).exercise()
+        assert engine.round_trips["write"] == 2
+        writer.rollback()
 
 
 def gift(number: int) -> Callable[[Transaction], None]:

@@ -249,7 +249,7 @@ class DirectExecutor(Executor):
         return self._executor.several(*queries)
 
     def exchange(self, calls: Iterable[Call]) -> Sequence[Any]:
-        """Runs statements on many rows of tables that the map is not read from."""
+        """Runs statements that change no row of the tables that the map is read from."""
         self._rows.flush()
         self._rows.is_sent = True
         return self._executor.exchange(calls)

@@ -1,9 +1,11 @@
 """One unit of work's view of the database."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from sqlalchemy import Table, delete, false, insert, select, update
+from sqlalchemy import Dialect, Table, delete, false, insert, select, update
 from sqlalchemy.sql import ClauseElement
 
 from drink_frontend.storage.accounts import AccountTable
@@ -27,7 +29,7 @@ from drink_frontend.storage.notifications import NotificationTable
 from drink_frontend.storage.preferences import PreferenceTable
 from drink_frontend.storage.provider_logins import ProviderLoginTable
 from drink_frontend.storage.refunds import RefundTable
-from drink_frontend.storage.statements import Statement
+from drink_frontend.storage.statements import Call, Row, Statement
 from drink_frontend.storage.statistics import StatisticsTable
 from drink_frontend.storage.stock import StockTable
 from drink_frontend.storage.tables import metadata
@@ -37,7 +39,7 @@ from drink_frontend.storage.upkeep import UpkeepTable
 
 
 class Transaction:
-    """Everything that is stored, for one unit of work.
+    """Everything that is stored, for one unit of work; a batch gives it to one after the other.
 
     A unit of work is a plain function of a Transaction. It runs whole or not at all, isolated from
     others, on a thread of the storage, and may run more than once before it is committed. So it
@@ -132,20 +134,34 @@ class Transaction:
     def exercise(self) -> None:
         """Runs one statement of each kind that the service runs on each table, on no rows.
 
+        All of them take one round trip: buyers wait for the turn meanwhile.
+
         The database refuses these for the same reasons as the service's own: a right, a table or a
         column is missing, or it accepts no changes.
         """
-        for statement in _statements_on_no_row():
-            if statement.changes:
-                self._executor.run(statement)
-            else:
-                self._executor.all(statement)
+        self._executor.exchange(_calls_on_no_row())
+
+
+@dataclass(frozen=True, slots=True)
+class _OnNoRow:
+    """A statement on no rows, as one that is given a row without columns."""
+
+    statement: Statement
+
+    @property
+    def changes(self) -> bool:
+        """See `ManyRows`."""
+        return self.statement.changes
+
+    def parts(self, dialect: Dialect, _: Sequence[Row]) -> Sequence[tuple[str, Any]]:
+        """See `ManyRows`."""
+        return ((self.statement.text(dialect), {}),)
 
 
 @cache
-def _statements_on_no_row() -> Sequence[Statement]:
+def _calls_on_no_row() -> Sequence[Call]:
     return [
-        Statement(_on_no_row(table, right))
+        (_OnNoRow(Statement(_on_no_row(table, right))), [()])
         for table in metadata.tables.values()
         for right in rights_on(table)
     ]
