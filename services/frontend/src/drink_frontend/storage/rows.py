@@ -118,30 +118,26 @@ class RowMapping(Generic[T]):
 
 
 @cache
-def _copier_of(kind: type) -> tuple[Callable[[Any], Any], dict[str, Callable[[Any, Any], None]]]:
-    """What copies a dataclass with slots, and what sets each of its fields.
-
-    The copier is a function without a loop, made as `dataclasses` makes its own.
-    """
+def _copier_of(kind: type) -> Callable[[Any], Any]:
+    """What copies a dataclass with slots: a function without a loop, as `dataclasses` makes."""
     names = [field.name for field in fields(kind)]
-    setters = {name: getattr(kind, name).__set__ for name in names}
-    known: dict[str, Any] = {"new": object.__new__, "kind": kind}
-    known |= {f"set_{name}": setter for name, setter in setters.items()}
+    known: dict[str, Any] = {f"set_{name}": getattr(kind, name).__set__ for name in names}
+    known |= {"new": object.__new__, "kind": kind}
     lines = "".join(f"    set_{name}(made, value.{name})\n" for name in names)
     exec(f"def copy(value):\n    made = new(kind)\n{lines}    return made", known)  # noqa: S102
-    return known["copy"], setters
+    copier: Callable[[Any], Any] = known["copy"]
+    return copier
 
 
 def evolved(value: T, **changes: object) -> T:
     """A copy of a dataclass with slots in which some fields have other values.
 
-    It takes a tenth of the time of `dataclasses.replace`, and does not run `__post_init__`.
+    It takes half the time of `dataclasses.replace`, and does not run `__post_init__`.
     """
     kind: Any = type(value)
-    copy, setters = _copier_of(kind)
-    made: T = copy(value)
+    made: T = _copier_of(kind)(value)
     for name, field_value in changes.items():
-        setters[name](made, field_value)
+        object.__setattr__(made, name, field_value)
     return made
 
 
