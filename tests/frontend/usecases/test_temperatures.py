@@ -236,7 +236,7 @@ async def test_no_error_ends_the_work(bench: Bench, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(module, "LOOK_S", 0)
     monkeypatch.setattr(bench.temperatures, "keep", keep)
     work = asyncio.create_task(bench.temperatures.run())
-    await asyncio.wait_for(looked.wait(), 5)
+    await asyncio.wait_for(looked.wait(), 20)
     assert not work.done()
     work.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -44,7 +44,7 @@ async def test_ends_when_the_server_does() -> None:
     await asyncio.sleep(0)
     watches.close()
     with pytest.raises(ShuttingDownError):
-        await asyncio.wait_for(waiting, 5)
+        await asyncio.wait_for(waiting, 20)
     assert source.closed
 
 
