@@ -74,7 +74,7 @@ class FakeSource:
 
     async def opened(self, times: int) -> None:
         """Waits for so many calls of `open`."""
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(20):
             while len(self.opened_at) < times:
                 self._opened.clear()
                 await self._opened.wait()

@@ -111,7 +111,7 @@ async def test_a_stream_counts_until_its_browser_is_gone() -> None:
         return StreamResponse(counted, silent(), "192.0.2.1", "")
 
     scope = {"type": "http", "asgi": {"spec_version": "2.3"}}
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         first = asyncio.create_task(response()(scope, receive, send))  # type: ignore[arg-type]
         await began.wait()
         await response()(scope, receive, send)  # type: ignore[arg-type]

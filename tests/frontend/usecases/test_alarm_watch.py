@@ -352,7 +352,7 @@ async def test_a_database_that_does_not_answer_is_asked_again(house: House) -> N
             await asyncio.sleep(0)
             assert house.bench.storage.reads == 1
             house.bench.storage.error = None
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(20):
                 await commits.changed()
         assert await house.kinds() == [("MACHINE_OFFLINE", "machines/d")]
     finally:
