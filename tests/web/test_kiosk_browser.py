@@ -303,7 +303,7 @@ def tap(page: Page, reader: EmulatedReader, kind: str, number: str = CARD) -> No
     for _ in range(5):
         reader.tap(number)
         with suppress(AssertionError):
-            expect(page.locator(f"#main[data-kind={kind}]")).to_be_visible(timeout=3_000)
+            expect(page.locator(f"#main[data-kind={kind}]")).to_be_visible(timeout=10_000)
             return
     shows(page, kind)
 
