@@ -109,7 +109,7 @@ def test_fault_24_frontend_killed_while_late_evidence_settles_a_drop(
 ) -> None:
     system = make_system(Tweaks(response_limit_s=0.5))
     with Scenario(system, frontend=(point,)) as scenario:
-        system.board.fault("late", slot=1, seconds=1)
+        system.board.fault("late", slot=1, seconds=3)
         drop = scenario.buy().drop
         assert drop.state == drops.Drop.STATE_UNKNOWN
         scenario.until_state(drop.name, "DISPENSED")
