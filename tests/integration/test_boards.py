@@ -13,7 +13,7 @@ from scripts.proxy import Way
 from tests.integration.audited_system import COUPLE, PRICE, AuditedSystem, id_of, outcome, refused
 from tests.support.ports import free_port
 
-RESPONSE_LIMIT_S = 1.0
+RESPONSE_LIMIT_S = 2.0
 
 PLAN = replace(
     COUPLE,
@@ -37,8 +37,8 @@ PLAN = replace(
     agent={"board": "probe_interval_s = 0.2", "log": 'level = "DEBUG"'},
 )
 
-LATE_S = 2.5
-"""Seconds by which an answer is late, long after the limit."""
+LATE_S = 5.0
+"""Seconds by which an answer is late: what is so until then has to be seen."""
 
 RESTARTED_WITHIN_S = 12.0
 """Seconds by which an answer is late that comes after a service was restarted."""
@@ -153,7 +153,7 @@ def test_fault_59_the_answer_of_a_board_that_dials_in_again_settles_its_drop(
 ) -> None:
     """Its connection broke while its motor ran; it answers over the next one."""
     board = system.boards["ld"]
-    board.fault("slow", slot=1, seconds=2 * LATE_S)
+    board.fault("slow", slot=1, seconds=LATE_S)
     runs = system.runs("ld")
     late = system.alice.place("ld/1")
     system.wait_for_motor("ld", runs + 1)
@@ -242,7 +242,7 @@ def test_fault_46_a_plug_pulled_in_mid_drop_leaves_it_unknown(system: AuditedSys
 
 
 def test_fault_46_while_the_plug_is_out_nothing_is_sold(system: AuditedSystem) -> None:
-    system.boards["d"].ask(do="disconnect", seconds=1.5)
+    system.boards["d"].ask(do="disconnect", seconds=LATE_S)
     system.wait_reach(Machine.REACH_BOARD_DOWN, "d")
     with refused("BOARD_UNREACHABLE"):
         system.alice.drop("d/1")

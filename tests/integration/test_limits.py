@@ -73,7 +73,7 @@ def test_fault_16_a_command_that_waits_for_its_board_longer_than_its_ttl_is_not_
 
 def test_a_machine_takes_only_so_many_waiting_drops(system: AuditedSystem) -> None:
     runs = system.runs("d")
-    system.boards["d"].fault("slow", slot=1, seconds=0.8)
+    system.boards["d"].fault("slow", slot=1, seconds=1.9)
     calls = [system.alice.start("d/1") for _ in range(8)]
     system.wait_for_motor("d", runs + 1)
     failures = [call.exception() for call in calls]
