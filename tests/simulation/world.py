@@ -269,8 +269,13 @@ class Process:
     def dispose(self) -> None:
         """Releases its resources."""
         assert not self.alive
-        for task in self.tasks:
-            task.abandon()
+        # What a coroutine does at its end belongs to this loop; asyncio would make another one.
+        asyncio._set_running_loop(self._loop)
+        try:
+            for task in self.tasks:
+                task.abandon()
+        finally:
+            asyncio._set_running_loop(None)
         self.tasks.clear()
         self._loop.close()
 
