@@ -66,7 +66,9 @@ async def idle(folder: Path, sizes: Sizes) -> list[Row]:
             goal=Goal.AT_MOST,
             limit=0.1,
             note=f"{heartbeats_s:.0f} heartbeats a second; bare relay {bare['cores']:.3f}",
-            limited_by="gRPC's own cost of a message and of its answer, as the bare relay's",
+            limited_by="gRPC's own cost of a message and of its answer, which the bare relay has"
+            " too; the rest is a link's own steps for each, and the looks at all connections and"
+            " machines",
         ),
     ]
 

@@ -132,9 +132,9 @@ def _turn_rows(measured: Numbers) -> Iterator[Row]:
             for each in DELAYS_MS[1:]
         ),
         aim=200,
-        limited_by=f"of it {near['turn_cpu_us']:,.0f} µs are CPU of the writer's thread, which"
-        " event loop, agents, buyers and the server keep waiting for the same"
-        f" {len(os.sched_getaffinity(0))} cores and for the interpreter",
+        limited_by=f"of it {near['turn_cpu_us']:,.0f} µs are CPU of the writer's thread and 500 to"
+        " 800 of the server, and both wait with event loop, agents and buyers for the same"
+        f" {len(os.sched_getaffinity(0))} cores, the writer for the interpreter too",
     )
     yield Row(
         f"CPU of a drop inside the turn on PostgreSQL, {AT_ONCE} at a time",
