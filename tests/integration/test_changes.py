@@ -9,9 +9,10 @@ import pytest
 
 from drink.v1.account_service_pb2 import AddCreditsRequest, TransferCreditsRequest
 from drink.v1.drop_service_pb2 import Drop
-from drink.v1.machine_service_pb2 import Machine, UpdateSlotRequest
+from drink.v1.machine_service_pb2 import Machine, Slot, UpdateSlotRequest
 from scripts.client import Client
 from scripts.plan import UserPlan
+from scripts.processes import wait_until
 from scripts.proxy import Way
 from tests.integration.audited_system import COUPLE, PRICE, AuditedSystem, outcome, refused
 
@@ -70,8 +71,11 @@ def test_fault_54_a_reserved_item_is_not_counted_away(system: AuditedSystem) -> 
     with refused("SLOT_EMPTY"):
         system.alice.drop("d/2")
     assert outcome(system.alice.settled(drop.name))[0] == "DISPENSED"
+    # The board's news of its slots comes by itself, and while they say empty nothing is available.
+    wait_until(lambda: system.root.slot("d/2").sensor == Slot.SENSOR_EMPTY, "the slot is empty")
     update(system, available=left)
     board.ask(do="refill", slot=2, cans=left)
+    wait_until(lambda: system.root.slot("d/2").available == left, "the slot is stocked again")
 
 
 def test_fault_55_an_account_closed_with_a_drop_pending_pays_for_it(
