@@ -76,8 +76,10 @@ def test_fault_30_an_agent_without_descriptors_is_away_until_it_has_some(
     agent, runs = system.agents["d"], system.runs("d")
     drop = system.turning(0.6)
     with limited(agent, resource.RLIMIT_NOFILE, STANDARD_STREAMS):
+        system.agents["ld"].mark()
         system.links.cut()
         system.wait_reach(Machine.REACH_OFFLINE, "d")
+        system.agents["ld"].wait_for("link_up")
         system.wait_ready("ld")
         with refused("MACHINE_OFFLINE"):
             system.alice.drop("d/1")
