@@ -45,7 +45,9 @@ EXIT_JOURNAL_LOCKED = 4
 
 
 def restart_agent(system: AuditedSystem) -> None:
+    system.agents["d"].mark()
     system.agents["d"].start()
+    system.agents["d"].wait_for("link_up")
     system.wait_ready("d")
 
 
