@@ -8,14 +8,13 @@ docs/metrics.md.
 from dataclasses import dataclass
 from typing import Literal
 
+from drink_frontend.domain.agents import MOTOR_TIMES_S
+
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """Limits of histograms of times, in seconds."""
 
 UNITS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
 """Limits of histograms of the size of a batch."""
-
-MOTOR_SECONDS = (0.5, 1.0, 2.0, 3.0, 4.0, 5.0, 7.5, 10.0)
-"""Limits of the histogram of motor times, in seconds; agents count with the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +165,7 @@ AGENT_MOTOR_SECONDS = Spec(
     "Time from a motor command to the board's answer.",
     ("machine",),
     "histogram",
-    MOTOR_SECONDS,
+    MOTOR_TIMES_S,
 )
 AGENT_JOURNAL = Spec("drink_agent_journal_bytes", "Size of the agent's journal.", ("machine",))
 AGENT_DISK_FREE = Spec(
