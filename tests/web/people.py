@@ -34,13 +34,22 @@ def person(
         origin: Where the page is asked for; the system's own if empty.
         how: As for `context_of`.
     """
-    origin = origin or house.origin
+    with watched_page(browser, origin or house.origin, **how) as page:
+        if user is not None:
+            log_in(page, user)
+        yield page
+
+
+@contextmanager
+def watched_page(browser: Browser, origin: str, **how: Any) -> Iterator[Page]:
+    """A new page, which must not leave its origin or go wrong; `how` as for `context_of`.
+
+    What it looked like is kept if the test fails.
+    """
     with context_of(browser, origin, **how) as context:
         watched = Watched(context, origin)
         page = context.new_page()
         try:
-            if user is not None:
-                log_in(page, user)
             yield page
             assert watched.problems == []
         except BaseException as error:

@@ -11,16 +11,15 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from drink.v1 import account_service_pb2 as accounts
-from drink.v1 import drop_service_pb2 as drops
 from drink.v1 import kiosk_service_pb2 as kiosks
 from drink_agent.reader.emulator import EmulatedReader
 from scripts.local_system import LocalSystem
 from scripts.plan import SlotPlan
 from scripts.proxy import FaultProxy
 from tests.support.ports import with_own_ports
-from tests.web.browser import SIZES, Watched, context_of, is_too_wide, needs_browser, violations
+from tests.web.browser import SIZES, context_of, is_too_wide, needs_browser, violations
 from tests.web.conftest import ADMIN, ALICE, BOB, PLAN
-from tests.web.people import keep_picture, log_in
+from tests.web.people import bought, log_in, motor_runs, watched_page
 
 pytestmark = needs_browser
 
@@ -113,20 +112,13 @@ def kiosk(browser: Browser, house: LocalSystem, *, origin: str = "", **how: Any)
     """A paired screen, as `people.person`; it must not leave its origin or go wrong meanwhile."""
     house.wait_ready(*house.agents)
     origin = origin or house.origin
-    with context_of(browser, origin, **{"size": "kiosk", **how}) as context:
-        watched = Watched(context, origin)
-        page = context.new_page()
-        try:
-            page.goto("/kiosk")
-            type_code(page, code_of(house))
-            shows(page, "start")
-            yield page
-            assert watched.problems == []
-            # Forms and streams change what is shown; the page itself is never left.
-            assert page.url == f"{origin}/kiosk"
-        except BaseException as error:
-            keep_picture(page, error)
-            raise
+    with watched_page(browser, origin, **{"size": "kiosk", **how}) as page:
+        page.goto("/kiosk")
+        type_code(page, code_of(house))
+        shows(page, "start")
+        yield page
+        # Forms and streams change what is shown; the page itself is never left.
+        assert page.url == f"{origin}/kiosk"
 
 
 def type_code(page: Page, code: str) -> None:
@@ -150,15 +142,6 @@ def hold(page: Page, number: str = CARD) -> None:
     page.keyboard.press("Enter")
 
 
-def bought(house: LocalSystem) -> int:
-    """Drops that Alice has made so far."""
-    client = house.client(ALICE)
-    request = drops.ListDropsRequest(page_size=1000)
-    listed = client.call(client.drops.ListDrops, request)
-    client.close()
-    return len(listed.drops)
-
-
 def is_sound(page: Page) -> None:
     """The state can be read, used by everybody, and fits on the screen."""
     assert violations(page) == []
@@ -167,10 +150,6 @@ def is_sound(page: Page) -> None:
         "[...document.querySelectorAll('button')].map(each => each.getBoundingClientRect().height)"
     )
     assert all(height >= 64 for height in sizes)
-
-
-def motor_runs(house: LocalSystem) -> int:
-    return int(house.boards["d"].counts()["motor_runs"])
 
 
 @pytest.mark.parametrize(("scheme", "language"), [("light", "en-GB"), ("dark", "de-DE")])
