@@ -133,6 +133,15 @@ class AuditedSystem(LocalSystem):
         super().start_frontend()
         self.links.server_port = self.rpc_port
 
+    def start_agent(self, name: str) -> None:
+        """Starts an agent and waits until its machine is ready over the agent's own link.
+
+        Just after another agent's end, its machine may still be called ready.
+        """
+        self.agents[name].start()
+        self.agents[name].wait_for("link_up", limit_s=60)
+        self.wait_ready(name)
+
     def begin(self) -> None:
         """Restores the state in which each test starts: all up, no faults, logs marked."""
         for board in self.boards.values():

@@ -74,8 +74,7 @@ def test_fault_68_a_machine_token_that_floods_is_ended_and_costs_the_others_noth
         assert size(database) - before[1] < DATABASE_MAX
         assert system.alice.get(sold.name).state == sold.state
     finally:
-        system.agents["ld"].start()
-        system.wait_ready("ld")
+        system.start_agent("ld")
     assert outcome(system.alice.drop("ld/1")) == ("DISPENSED", "BOARD_ACK")
 
 
@@ -89,8 +88,7 @@ def test_fault_68_a_machine_token_that_connects_in_a_loop_is_refused(system: Aud
         assert outcome(system.alice.drop("d/1")) == ("DISPENSED", "BOARD_ACK")
         assert log.stat().st_size - before < LOG_MAX
     finally:
-        system.agents["ld"].start()
-        system.wait_ready("ld")
+        system.start_agent("ld")
     wait_until(lambda: "LINK_REFUSED" in system.admin("alarms"), "the alarm is kept")
 
 

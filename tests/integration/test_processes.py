@@ -44,13 +44,6 @@ LONG_S = 5.0
 EXIT_JOURNAL_LOCKED = 4
 
 
-def restart_agent(system: AuditedSystem) -> None:
-    system.agents["d"].mark()
-    system.agents["d"].start()
-    system.agents["d"].wait_for("link_up")
-    system.wait_ready("d")
-
-
 @pytest.mark.parametrize("end", [lambda each: each.stop(), lambda each: each.kill()])
 def test_fault_21_a_frontend_restarted_with_streams_open_is_found_again(
     system: AuditedSystem, end: Callable[[object], object]
@@ -106,7 +99,7 @@ def test_fault_28_an_agent_told_to_stop_in_mid_drop_ends_it_first(system: Audite
     assert outcome(system.alice.get(drop.name)) == ("DISPENSED", "BOARD_ACK")
     with refused("MACHINE_OFFLINE"):
         system.alice.drop("d/1")
-    restart_agent(system)
+    system.start_agent("d")
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -119,7 +112,7 @@ def test_fault_28_an_agent_that_must_not_wait_reports_the_drop_unknown(
     if times > 1:
         agent.send(signal.SIGTERM)
     assert agent.wait() == (0 if times == 1 else 128 + signal.SIGTERM)
-    restart_agent(system)
+    system.start_agent("d")
     assert outcome(system.alice.answered(drop.name)) == ("UNKNOWN", "AGENT_RESTARTED")
     system.resolve(drop)
 
@@ -215,7 +208,7 @@ def test_fault_37_a_wiped_journal_proves_nothing(system: AuditedSystem) -> None:
     agent.kill()
     for file in system.folder.glob("d.journal*"):
         file.unlink()
-    restart_agent(system)
+    system.start_agent("d")
     assert outcome(system.alice.answered(drop.name)) == ("UNKNOWN", "JOURNAL_REPLACED")
     alarms = system.admin("alarms")
     assert "JOURNAL_REPLACED" in alarms
@@ -233,13 +226,13 @@ def test_fault_37_a_copy_from_before_the_motor_that_is_put_back_while_it_runs_pr
     system.alice.drop("d/1")
     agent.stop()
     old = journal.read_bytes()
-    restart_agent(system)
+    system.start_agent("d")
     before = kept_journal(system)
     drop = system.turning(SHORT_S)
     wait_until(lambda: kept_journal(system) > before, "the frontend knows of the command")
     agent.kill()
     journal.write_bytes(old)
-    restart_agent(system)
+    system.start_agent("d")
     assert outcome(system.alice.answered(drop.name)) == ("UNKNOWN", "JOURNAL_REPLACED")
     system.resolve(drop)
     assert system.runs("d") == runs + 2
@@ -256,12 +249,12 @@ def test_fault_37_an_old_copy_of_the_journal_proves_nothing(system: AuditedSyste
     agent, journal = system.agents["d"], system.folder / "d.journal"
     agent.stop()
     old = journal.read_bytes()
-    restart_agent(system)
+    system.start_agent("d")
     system.alice.drop("d/1")
     drop = system.turning(SHORT_S)
     agent.kill()
     journal.write_bytes(old)
-    restart_agent(system)
+    system.start_agent("d")
     assert outcome(system.alice.answered(drop.name)) == ("UNKNOWN", "JOURNAL_REPLACED")
     system.resolve(drop)
     wait_until(lambda: not system.boards["d"].counts()["motor_running"], "the motor stands")

@@ -111,10 +111,7 @@ def test_fault_22_the_released_agent_or_frontend_works_with_the_present_one(
             tap_cards(system)
         sell(system)
         system.agents["d"].kill()
-        system.agents["d"].mark()
-        system.agents["d"].start()
-        system.agents["d"].wait_for("link_up")
-        system.wait_ready("d")
+        system.start_agent("d")
         sell(system)
         system.frontend.kill()
         for agent in system.agents.values():

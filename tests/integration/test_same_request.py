@@ -30,8 +30,7 @@ def test_fault_3_the_same_request_at_once_and_after_restarts_is_one_can(
     answers += send(system, request_id)
     system.wait_ready("d")
     system.agents["d"].kill()
-    system.agents["d"].start()
-    system.wait_ready("d")
+    system.start_agent("d")
     answers += send(system, request_id)
 
     first = answers[0]
